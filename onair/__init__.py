@@ -1,0 +1,1 @@
+"""The command line: starts the services on this machine and talks to them."""

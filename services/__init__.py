@@ -1,0 +1,1 @@
+"""OnAir's services, what they say to each other (contract) and how they run (runtime)."""

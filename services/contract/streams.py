@@ -1,0 +1,86 @@
+"""The map: every key of the two brokers, who writes it, who reads it, how long it is kept."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Broker = Literal["work", "live"]
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A stream with one consumer group whose entries are deleted on completion: its length is the unfinished work."""
+
+    name: str
+    """`<pool>` stands for a pool's name."""
+    group: str
+    message: str
+    writers: tuple[str, ...]
+
+    def key(self, pool: str = "") -> str:
+        """The key on the work broker."""
+        return self.name.replace("<pool>", pool)
+
+
+TURNS = Stream("turns", "llm", "TurnRequested", ("ingest", "gateway"))
+SPEAK_CALL = Stream("speak:<pool>:call", "tts", "SentenceReady", ("llm", "tts"))
+SPEAK_SHOW = Stream("speak:<pool>:show", "tts", "SentenceReady", ("llm", "tts"))
+LISTEN = Stream("listen", "asr", "ClipHeard", ("gateway",))
+WORK_STREAMS = (TURNS, SPEAK_CALL, SPEAK_SHOW, LISTEN)
+
+DEAD = "dead"
+"""Work: messages that failed for good, with reason, bytes and trace."""
+SILENCE = "silence"
+"""Work: the kill switch; read inside every commit."""
+INTERRUPTS = "interrupts"
+"""Work: a pub/sub channel that only speeds interrupts up."""
+
+SESSION_KEPT_MS = 120_000
+"""A session's entries are kept this long."""
+SESSION_IDLE_S = 15 * 60
+ROOM_IDLE_S = 24 * 3_600
+CLIP_KEPT_S = 60
+TURN_KEPT_S = 24 * 3_600
+SEEN_KEPT_S = 7 * 24 * 3_600
+LEASE_MS = 3_000
+
+
+@dataclass(frozen=True)
+class Key:
+    """One line of the map."""
+
+    pattern: str
+    broker: Broker
+    writers: tuple[str, ...]
+    readers: tuple[str, ...]
+
+    def of(self, name: str) -> str:
+        """The key of one session, room, turn, event or pool."""
+        head, _, _ = self.pattern.partition("<")
+        return head + name
+
+
+PAID = Key("paid:<room>", "work", ("ingest", "gateway"), ("ingest",))
+CHAT = Key("chat:<room>", "work", ("ingest",), ("ingest",))
+ANSWER = Key("answer:<turn>", "work", ("llm", "ingest"), ("llm", "tts", "ingest", "gateway"))
+SPOKEN = Key("spoken:<turn>", "work", ("tts",), ("llm", "ingest", "gateway"))
+HISTORY = Key("history:<session>", "work", ("llm",), ("llm", "gateway"))
+LEDGER = Key("ledger:<room>", "work", ("ingest", "gateway"), ("gateway", "onair"))
+FLOOR = Key("floor:<room>", "work", ("ingest",), ("ingest",))
+EPOCH = Key("epoch:<session>", "work", ("gateway", "ingest"), ("llm", "tts", "ingest", "gateway"))
+SEEN = Key("seen:<event>", "work", ("ingest", "gateway"), ("ingest", "gateway"))
+LEASE = Key("lease:<room>", "work", ("ingest",), ("ingest",))
+TERM = Key("term:<room>", "work", ("ingest",), ("ingest",))
+POOL = Key("pool:<name>", "work", ("tts",), ("llm", "tts"))
+SESSION = Key(
+    "session:<id>",
+    "live",
+    ("asr", "llm", "tts", "ingest", "gateway"),
+    ("gateway", "avatar", "ingest", "onair"),
+)
+CLIP = Key("clip:<session>", "live", ("gateway",), ("asr",))
+KEYS = (PAID, CHAT, ANSWER, SPOKEN, HISTORY, LEDGER, FLOOR, EPOCH, SEEN, LEASE, TERM, POOL, SESSION, CLIP)
+
+
+def speak(pool: str, kind: str) -> str:
+    """The stream of a pool's sentences: calls and chats before shows."""
+    return (SPEAK_SHOW if kind == "room" else SPEAK_CALL).key(pool)
