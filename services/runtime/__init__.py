@@ -1,0 +1,1 @@
+"""How a service runs: brokers, delivery, sessions, settings, logs, health. Not a service."""

@@ -1,0 +1,232 @@
+"""What `onair.yaml` may say: personas, voices, engines, rooms. A key that is not here is an error that names its line."""
+
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from services.contract.failure import Code, Failure
+
+Options = dict[str, Any]
+Single = dict[str, Options]
+"""One name with its options, as `edge: {voice: …}`."""
+SOURCES = ("replay",)
+LLM_ENGINES = ("openai", "scripted")
+ASR_ENGINES = ("offline", "scripted")
+TTS_ENGINES = ("espeak", "scripted")
+
+
+class Part(BaseModel):
+    """A mapping in the file: exact keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Template(Part):
+    """What is put to the model and what is spoken; `{gpt}` is the answer."""
+
+    ask: str = "{text}"
+    say: str = "{gpt}"
+
+
+class Persona(Part):
+    """Who is on air."""
+
+    language: Literal["zh", "en"] = "zh"
+    prompt: str | dict[str, str] = ""
+    """One text, or one for each language."""
+    spoken: Literal["all", "quoted"] = "all"
+    quotes: Literal["ascii", "any"] = "ascii"
+    voice: str
+    templates: dict[str, Template] = {}
+
+    def prompt_in(self, language: str) -> str:
+        """The prompt in that language, or the persona's own."""
+        if isinstance(self.prompt, str):
+            return self.prompt
+        return self.prompt.get(language) or self.prompt.get(self.language) or next(iter(self.prompt.values()), "")
+
+
+class Voice(Part):
+    """Engines in order of preference, and what belongs to the voice whoever speaks it."""
+
+    engines: list[Single] = Field(min_length=1)
+    references: dict[str, dict[str, str]] = {}
+    """Emotion → clip id and its text."""
+    pronounce: dict[str, str] = {}
+
+    @field_validator("engines")
+    @classmethod
+    def _known(cls, engines: list[Single]) -> list[Single]:
+        for engine in engines:
+            _one_of(engine, TTS_ENGINES, "tts engine")
+        return engines
+
+
+class OpenAI(Part):
+    """Any OpenAI-compatible endpoint; the key comes from OPENAI_API_KEY."""
+
+    base_url: str = ""
+    model: str = ""
+    timeout: float = Field(default=10, gt=0)
+    """Seconds without a token after which the model counts as silent."""
+
+
+class Engines(Part):
+    """Which engines speak, think and listen, with their options."""
+
+    llm: Single = {}
+    asr: Single = {}
+    tts: Single = {}
+
+    @model_validator(mode="after")
+    def _known(self) -> "Engines":
+        for found, known, what in (
+            (self.llm, LLM_ENGINES, "llm engine"),
+            (self.asr, ASR_ENGINES, "asr engine"),
+            (self.tts, TTS_ENGINES, "tts engine"),
+        ):
+            for name in found:
+                _one_of({name: {}}, known, what)
+        return self
+
+    @property
+    def openai(self) -> OpenAI:
+        """Options of the llm engine `openai`."""
+        return OpenAI.model_validate(self.llm.get("openai", {}))
+
+
+class Deadlines(Part):
+    """How long an event may wait before its answer begins."""
+
+    paid: str = "60s"
+    chat: str = "15s"
+    welcome: str = "8s"
+
+
+class Direction(Part):
+    """How the director chooses."""
+
+    chat_lane: int = Field(default=15, ge=1, le=1_000)
+    welcome_lane: int = Field(default=5, ge=0, le=1_000)
+    deadlines: Deadlines = Deadlines()
+    chat_every: int = Field(default=5, ge=1)
+    """After so many paid answers in a row a waiting comment is answered."""
+
+
+class Room(Part):
+    """A live room: who is on air there and where its events come from."""
+
+    persona: str
+    sources: list[dict[str, Any]] = Field(default=[], max_length=16)
+    director: Direction = Direction()
+
+    @field_validator("sources")
+    @classmethod
+    def _known(cls, sources: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        for source in sources:
+            _one_of(source, SOURCES, "source")
+        return sources
+
+
+class Network(Part):
+    """How the outside is reached."""
+
+    proxy: str = ""
+    """http:// or socks5:// for all engines and platforms."""
+    proxies: dict[str, str] = {}
+    """The same for one engine; empty: direct."""
+
+    def proxy_of(self, engine: str) -> str:
+        """The proxy of that engine."""
+        return self.proxies.get(engine, self.proxy)
+
+
+class Gateway(Part):
+    """Where clients come in."""
+
+    port: int = Field(default=8000, ge=0, le=65_535)
+    persona: str = "friend"
+    """Who answers chats."""
+
+
+class Config(Part):
+    """The whole file."""
+
+    personas: dict[str, Persona] = {}
+    voices: dict[str, Voice] = {}
+    engines: Engines = Engines()
+    rooms: dict[str, Room] = {}
+    network: Network = Network()
+    gateway: Gateway = Gateway()
+    avatar: dict[str, Options] = {}
+
+    @model_validator(mode="after")
+    def _refer(self) -> "Config":
+        for name, persona in self.personas.items():
+            if persona.voice not in self.voices:
+                raise ValueError(f"persona {name!r} names the voice {persona.voice!r}; known: {_list(self.voices)}")
+        for name, room in self.rooms.items():
+            if room.persona not in self.personas:
+                raise ValueError(f"room {name!r} names the persona {room.persona!r}; known: {_list(self.personas)}")
+            if not room.sources:
+                raise ValueError(f"room {name!r} has no source; give one of {_list(SOURCES)}")
+        return self
+
+
+def load(path: Path) -> Config:
+    """The configuration in that file; raises Failure(BAD_CONFIG) which names the file, the line and the remedy."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Failure(Code.BAD_CONFIG, f"cannot read {path}: {error}; name another file by ONAIR_CONFIG") from error
+    try:
+        tree = yaml.compose(text, Loader=yaml.SafeLoader)
+        data: object = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        raise Failure(Code.BAD_CONFIG, f"{path} is not YAML: {error}") from error
+    try:
+        return Config.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        loc = [str(part) for part in first["loc"]]
+        where = f"{path}:{_line(tree, loc)}"
+        what = "unknown key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
+        raise Failure(Code.BAD_CONFIG, f"{where}: {'.'.join(loc) or 'the file'}: {what}") from error
+
+
+def _line(node: yaml.Node | None, loc: list[str]) -> int:
+    """Line of the innermost node on the way that exists."""
+    line = node.start_mark.line + 1 if node else 1
+    for part in loc:
+        found: Any = None
+        if isinstance(node, yaml.MappingNode):
+            pairs = cast("list[tuple[yaml.Node, yaml.Node]]", node.value)
+            found = next(((key, value) for key, value in pairs if key.value == part), None)
+        elif isinstance(node, yaml.SequenceNode) and part.isdigit() and int(part) < len(node.value):
+            found = (node.value[int(part)], node.value[int(part)])
+        if found is None:
+            break
+        line, node = found[0].start_mark.line + 1, found[1]
+    return line
+
+
+def _one_of(entry: dict[str, Any], known: tuple[str, ...], what: str) -> None:
+    if len(entry) != 1:
+        raise ValueError(f"a {what} is one name with its options, not {len(entry)}")
+    if (name := next(iter(entry))) not in known:
+        raise ValueError(f"unknown {what} {name!r}; known: {_list(known)}")
+
+
+def _list(names: Any) -> str:  # noqa: ANN401  any iterable of names
+    return ", ".join(sorted(str(name) for name in names)) or "none"
+
+
+def seconds(text: str) -> float:
+    """A duration as `15s`, `500ms`, `10m`; raises Failure(BAD_CONFIG)."""
+    for unit, factor in (("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3_600.0)):
+        number = text.removesuffix(unit)
+        if number != text and number.replace(".", "", 1).isdigit():
+            return float(number) * factor
+    raise Failure(Code.BAD_CONFIG, f"{text!r} is no duration; write 500ms, 15s, 10m or 1h")

@@ -1,0 +1,148 @@
+"""How a service runs: one process from its settings to its drain."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+import uvloop
+from redis.exceptions import RedisError
+
+from services.contract.failure import Failure
+from services.runtime import logs
+from services.runtime.bus import Bus
+from services.runtime.delivery import Delivery
+from services.runtime.health import Health, listen
+from services.runtime.settings import Common
+
+log = structlog.get_logger(__name__)
+CHECK_S = 1.0
+USAGE = 2
+"""Exit code: wrong use or configuration."""
+
+
+@dataclass
+class Service:
+    """What `app.build` puts together."""
+
+    common: Common
+    bus: Bus
+    delivery: Delivery | None = None
+    loops: list[Callable[[], Awaitable[None]]] = field(default_factory=list[Callable[[], Awaitable[None]]])
+    """Run from start to drain; one that ends by itself ends the service."""
+    checks: dict[str, Callable[[], Awaitable[str]]] = field(default_factory=dict[str, Callable[[], Awaitable[str]]])
+    """Part → '' or the sentence that keeps the service from being ready."""
+    closers: list[Callable[[], Awaitable[None]]] = field(default_factory=list[Callable[[], Awaitable[None]]])
+    health: Health = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.health = Health(self.common.service)
+
+
+def run(build: Callable[[], Service]) -> None:
+    """Build and run until SIGTERM or SIGINT; exits 0 after a clean drain, 1 on a fault, 2 on a wrong configuration."""
+    try:
+        service = build()
+    except Failure as failure:
+        sys.stderr.write(f"{failure.sentence}\n")
+        sys.exit(USAGE)
+    common = service.common
+    logs.configure(common.service, common.log_level, debug=common.debug)
+    try:
+        code = uvloop.run(serve(service))
+    except Failure as failure:
+        log.error("cannot run", code=failure.code, reason=failure.sentence)  # noqa: TRY400  the sentence says it all
+        code = 1
+    sys.exit(code)
+
+
+async def serve(service: Service) -> int:
+    """Start, run until a signal or until a loop ends by itself, drain; the exit code."""
+    common, stop = service.common, asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    server, port = listen(service.health, common.health_host, common.health_port)
+    note = _note(common, port)
+    tasks: list[asyncio.Task[None]] = []
+    try:
+        await service.bus.ready()
+        if service.delivery:
+            await service.delivery.start()
+        tasks = [asyncio.ensure_future(loop()) for loop in [*service.loops, lambda: _watch(service)]]
+        log.info("started", health_port=port)
+        ended = asyncio.ensure_future(stop.wait())
+        await asyncio.wait([ended, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        ended.cancel()
+        return _why(tasks)
+    finally:
+        service.health.report({"drain": "the service is draining"})
+        await _drain(service, tasks)
+        server.shutdown()
+        note.unlink(missing_ok=True)
+        log.info("stopped")
+
+
+def _why(tasks: list[asyncio.Task[None]]) -> int:
+    """0 after a signal; 1, said once, if a loop broke or ended."""
+    for task in tasks:
+        if task.done() and not task.cancelled():
+            log.error("a part of the service ended", reason=repr(task.exception() or "it returned"))
+            return 1
+    return 0
+
+
+async def _drain(service: Service, tasks: list[asyncio.Task[None]]) -> None:
+    """Let jobs end or hand them back, then stop everything else."""
+    if service.delivery:
+        await service.delivery.drain()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    for close in [*service.closers, service.bus.close]:
+        try:
+            await close()
+        except Exception as error:  # noqa: BLE001  the others shall be closed too
+            log.warning("closing failed", error=str(error))
+
+
+async def _watch(service: Service) -> None:
+    """Ask every part once a second what keeps it from working."""
+    while True:
+        checks = {"bus": service.bus.check, **service.checks}
+        answers = await asyncio.gather(*(_ask(check) for check in checks.values()))
+        service.health.report(dict(zip(checks, answers, strict=True)))
+        await asyncio.sleep(CHECK_S)
+
+
+async def _ask(check: Callable[[], Awaitable[str]]) -> str:
+    try:
+        async with asyncio.timeout(5):
+            return await check()
+    except Exception as error:  # noqa: BLE001  whatever it is, it is the answer
+        return f"the check itself failed: {type(error).__name__}: {error}"
+
+
+def _note(common: Common, port: int) -> Path:
+    """Write where this process answers, for who started it; removed at the end."""
+    folder = common.data / "run"
+    folder.mkdir(parents=True, exist_ok=True)
+    note = folder / f"{common.service}-{os.getpid()}.json"
+    note.write_text(json.dumps({"service": common.service, "pid": os.getpid(), "health_port": port}))
+    return note
+
+
+async def forever(step: Callable[[], Awaitable[None]], every_s: float) -> None:
+    """Repeat `step`, told once a second if it fails, until cancelled."""
+    throttle = logs.Throttle()
+    while True:
+        try:
+            await step()
+        except (OSError, RedisError) as error:
+            if throttle.ready():
+                log.warning("a periodic step failed, trying again", step=step.__qualname__, error=str(error))
+        await asyncio.sleep(every_s)

@@ -1,0 +1,78 @@
+"""What the environment says to every service; each service's own settings.py calls this with `os.environ`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from services.contract.failure import Code, Failure
+from services.runtime import logs
+from services.runtime.config import Config, load
+
+HEALTH_PORTS = {"asr": 8101, "llm": 8102, "tts": 8103, "ingest": 8104, "avatar": 8105}
+WORK_URL = "redis://127.0.0.1:16379/0"
+LIVE_URL = "redis://127.0.0.1:16380/0"
+
+
+class Common(BaseModel):
+    """What every service needs to know of its machine."""
+
+    model_config = ConfigDict(frozen=True)
+    service: str
+    work_url: str = WORK_URL
+    live_urls: tuple[str, ...] = (LIVE_URL,)
+    config_path: Path = Path("onair.yaml")
+    data: Path = Path("data")
+    log_level: str = "INFO"
+    debug: bool = False
+    health_host: str = "127.0.0.1"
+    health_port: int = 0
+
+    def config(self) -> Config:
+        """The configuration; raises Failure(BAD_CONFIG)."""
+        return load(self.config_path)
+
+
+def secret(environ: Mapping[str, str], name: str) -> str:
+    """The secret in NAME, or in the file that NAME_FILE names; '' if neither is set. It appears in no log."""
+    value = environ.get(name, "")
+    if not value and (path := environ.get(f"{name}_FILE")):
+        try:
+            value = Path(path).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise Failure(
+                Code.BAD_CONFIG, f"{name}_FILE names {path}, which cannot be read: {error.strerror}"
+            ) from error
+    logs.hide(value)
+    return value
+
+
+def number(environ: Mapping[str, str], name: str, default: int, least: int = 0, most: int = 65_535) -> int:
+    """A whole number; raises Failure(BAD_CONFIG) that names the variable and what it may be."""
+    text = environ.get(name, "")
+    if not text:
+        return default
+    if not text.isdecimal() or not least <= int(text) <= most:
+        raise Failure(Code.BAD_CONFIG, f"{name} is {text!r}; it must be a number from {least} to {most}")
+    return int(text)
+
+
+def common(service: str, environ: Mapping[str, str]) -> Common:
+    """Settings that all services share; raises Failure(BAD_CONFIG)."""
+    both = secret(environ, "REDIS_URL")
+    lives = secret(environ, "LIVE_REDIS_URLS") or both or LIVE_URL
+    port_name = f"{service.upper()}_HEALTH_PORT"
+    try:
+        return Common(
+            service=service,
+            work_url=secret(environ, "WORK_REDIS_URL") or both or WORK_URL,
+            live_urls=tuple(url.strip() for url in lives.split(",") if url.strip()),
+            config_path=Path(environ.get("ONAIR_CONFIG", "onair.yaml")),
+            data=Path(environ.get("ONAIR_DATA", "data")),
+            log_level=environ.get("LOG_LEVEL", "INFO"),
+            debug=environ.get("ONAIR_DEBUG", "") not in {"", "0"},
+            health_host=environ.get("HEALTH_HOST", "127.0.0.1"),
+            health_port=number(environ, port_name, HEALTH_PORTS.get(service, 0)),
+        )
+    except ValidationError as error:
+        raise Failure(Code.BAD_CONFIG, f"the environment: {error.errors()[0]['msg']}") from error
