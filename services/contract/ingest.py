@@ -118,6 +118,11 @@ class TurnAired(Message):
     turn: str
     no: int
     epoch: int
+    clear: bool = False
+    """The floor is clear: a turn aired before this one that has not ended for a reader never will (its sound is gone).
+
+    Only who follows the session and saw them end, or settled them as lost, may say so.
+    """
 
 
 class TurnDropped(Message):

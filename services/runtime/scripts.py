@@ -57,16 +57,14 @@ return {'ok', tonumber(redis.call('HGET', KEYS[4], 'count')), redis.call('HGET',
 """
 )
 
-# KEYS 5 = spoken; ARGV 5 = index, 6 = seconds kept; attempts only ever grow, also across hand-backs and hand-overs
+# KEYS 5 = spoken; ARGV 5 = index, 6 = seconds kept; attempts only ever grow, also across hand-backs and hand-overs.
+# A terminal sentence keeps its entry: who skipped it may have died before he told the session, so the owner tells it.
 BEGIN = (
     HOLDS
     + """
 local no = fence()
 if no then return {no, 0} end
-if redis.call('HEXISTS', KEYS[5], ARGV[5]) == 1 then
-  finish(KEYS[1], ARGV[1], ARGV[2])
-  return {'done', 0}
-end
+if redis.call('HEXISTS', KEYS[5], ARGV[5]) == 1 then return {'done', 0} end
 local attempt = redis.call('HINCRBY', KEYS[5], 'attempt:' .. ARGV[5], 1)
 redis.call('EXPIRE', KEYS[5], ARGV[6])
 return {'ok', attempt}

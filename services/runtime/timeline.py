@@ -4,12 +4,13 @@ A session's stream is at-least-once and interleaved: workers speak several sente
 is begun again, a paused one wakes up and goes on writing. The order of the entries decides, so all readers agree:
 
 * a turn is heard only after `TurnAired`; turns in the order of `no`; sentences in the order of `index`;
-* a sentence belongs to the attempt that started last; it is over at the first end or skip, for good;
+* a sentence belongs to the highest attempt that began; it is over at the first end or skip, for good;
 * no sample is heard twice: what lies before the position reached is cut off; a gap is told as `Lost`;
-* nothing of an epoch below the highest seen is heard, and nothing of a dropped turn.
+* nothing of an epoch below the highest seen is heard, and nothing of a dropped turn;
+* a reader that lacks entries (it joined late, the broker forgot) waits for them until a turn is aired on a clear floor.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from services.contract.gateway import Interrupted
@@ -85,6 +86,8 @@ class Cut:
 
 
 Out = Opened | Caption | Sound | Lost | SentenceOver | Closed | Cut
+Placed = TurnRequested | SentenceReady | TurnAired | SpeechStarted
+Speech = SpeechStarted | SpeechChunk | SpeechEnded | SentenceSkipped
 
 
 @dataclass
@@ -99,6 +102,45 @@ class _Sentence:
     reason: str = ""
     waiting: list[Sound | Lost] = field(default_factory=list["Sound | Lost"])
     captioned: bool = False
+
+    def take(self, message: Speech, blob: bytes) -> None:
+        """Sound of the highest attempt that is new; an attempt whose start is gone counts from what is there."""
+        if self.over:
+            return
+        if isinstance(message, SentenceSkipped):
+            self.over, self.reason = True, message.reason
+            return
+        if message.attempt < self.attempt:
+            return
+        self.attempt = message.attempt
+        match message:
+            case SpeechStarted():
+                self.text, self.emotion = message.text, message.emotion
+            case SpeechChunk(turn=turn, index=index, sample_offset=offset):
+                self._reach(turn, index, offset)
+                if fresh := blob[2 * (self.reached - offset) :]:
+                    self.waiting.append(Sound(turn, index, self.reached, fresh))
+                    self.reached += len(fresh) // 2
+            case SpeechEnded():
+                self._reach(message.turn, message.index, message.samples)
+                self.over = True
+
+    def _reach(self, turn: str, index: int, position: int) -> None:
+        if (gap := position - self.reached) > 0:
+            self.waiting.append(Lost(turn, index, gap))
+            self.reached = position
+
+
+def heard(entries: Iterable[tuple[Message, bytes]], turn: str, index: int) -> tuple[int, bool]:
+    """Samples of the sentence that readers of these entries have, and whether it is over for them.
+
+    Where a new attempt goes on, and what a repeated one has to commit.
+    """
+    sentence = _Sentence()
+    for message, blob in entries:
+        if isinstance(message, Speech) and (message.turn, message.index) == (turn, index):
+            sentence.take(message, blob)
+    return sentence.reached, sentence.over
 
 
 @dataclass
@@ -125,7 +167,7 @@ class Timeline:
         self.epoch = 0
         self._turns: dict[str, _Turn] = {}
         self._gone: dict[str, None] = {}
-        self._closed_no = 0
+        self._aired_no = 0
 
     def feed(self, message: Message, blob: bytes = b"") -> list[Out]:
         """What is heard because of this entry, in order. Entries of other kinds say nothing."""
@@ -134,37 +176,33 @@ class Timeline:
 
     def _note(self, message: Message, blob: bytes) -> list[Out]:
         """Take the entry in; the turns that it cuts."""
+        cut = self._place(message) if isinstance(message, Placed) else []
         match message:
             case Interrupted(epoch=epoch):
-                return self._raise(epoch)
-            case TurnRequested() | SentenceReady() | TurnAired() | SpeechStarted():
-                cut = self._raise(message.epoch)
-                self._place(message)
-                return cut
+                cut = self._raise(epoch)
             case TurnDropped(turn=turn, reason=reason):
-                return self._end(turn, reason)
+                cut = self._end([turn], reason)
+            case TurnAired():
+                cut += self._air(message)
             case AnswerEnded(turn=turn, count=count):
                 if (known := self._known(turn)) and known.count is None:
                     known.count = count
-            case SpeechChunk():
-                self._chunk(message, blob)
-            case SpeechEnded() | SentenceSkipped():
-                self._over(message)
+            case SpeechStarted() | SpeechChunk() | SpeechEnded() | SentenceSkipped():
+                if known := self._known(message.turn):
+                    known.sentence(message.index).take(message, blob)
             case _:
                 pass
-        return []
+        return cut
 
     def _known(self, turn: str) -> _Turn | None:
         """The turn's state; None if it can never be heard any more."""
         if turn in self._gone:
             return None
-        if (known := self._turns.get(turn)) is None:
-            if len(self._turns) >= MEMORY and (
-                oldest := next((t.turn for t in self._turns.values() if not t.aired), "")
-            ):
-                self._forget(oldest)
-            known = self._turns[turn] = _Turn(turn)
-        return known
+        if turn not in self._turns:
+            if len(self._turns) >= MEMORY and (waiting := [t.turn for t in self._turns.values() if not t.aired]):
+                self._forget(waiting[0])
+            self._turns[turn] = _Turn(turn)
+        return self._turns[turn]
 
     def _forget(self, turn: str) -> None:
         self._turns.pop(turn, None)
@@ -177,62 +215,32 @@ class Timeline:
         if epoch <= self.epoch:
             return []
         self.epoch = epoch
-        older = [turn.turn for turn in self._turns.values() if turn.no and turn.epoch < epoch]
-        return [out for turn in older for out in self._end(turn, "interrupted")]
+        return self._end([t.turn for t in self._turns.values() if t.no and t.epoch < epoch], "interrupted")
 
-    def _end(self, turn: str, reason: str) -> list[Out]:
-        """The turn is not heard any further."""
-        known = self._turns.get(turn)
-        self._forget(turn)
-        return [Cut(turn, reason)] if known and known.opened else []
+    def _end(self, turns: Sequence[str], reason: str) -> list[Out]:
+        """These turns are not heard any further."""
+        cut: list[Out] = [Cut(turn, reason) for turn in turns if (known := self._turns.get(turn)) and known.opened]
+        for turn in turns:
+            self._forget(turn)
+        return cut
 
-    def _place(self, message: TurnRequested | SentenceReady | TurnAired | SpeechStarted) -> None:
-        """Learn a turn's number and epoch; open it, or begin an attempt at a sentence."""
+    def _place(self, message: Placed) -> list[Out]:
+        """Learn a turn's number and epoch; it is gone if they are behind what is on air."""
+        cut = self._raise(message.epoch)
+        if turn := self._known(message.turn):
+            turn.no, turn.epoch = message.no, message.epoch
+            if turn.epoch < self.epoch or (turn.no <= self._aired_no and not turn.aired):
+                self._forget(turn.turn)
+        return cut
+
+    def _air(self, message: TurnAired) -> list[Out]:
+        """Turns of a lower number that were not aired never will be; on a clear floor none of them is heard further."""
         if (turn := self._known(message.turn)) is None:
-            return
-        turn.no, turn.epoch = message.no, message.epoch
-        if turn.epoch < self.epoch or (turn.no <= self._closed_no and not turn.aired):
-            self._forget(turn.turn)
-        elif isinstance(message, TurnAired):
-            self._air(turn)
-        elif isinstance(message, SpeechStarted):
-            self._start(turn.sentence(message.index), message)
-
-    def _air(self, turn: _Turn) -> None:
-        """Turns of a lower number that were not aired never will be."""
+            return []
         turn.aired = True
-        passed = [other.turn for other in self._turns.values() if 0 < other.no < turn.no and not other.aired]
-        for other in passed:
-            self._forget(other)
-
-    @staticmethod
-    def _start(sentence: _Sentence, message: SpeechStarted) -> None:
-        if not sentence.over and message.attempt > sentence.attempt:
-            sentence.attempt = message.attempt
-            sentence.text, sentence.emotion = message.text, message.emotion
-
-    def _chunk(self, message: SpeechChunk, blob: bytes) -> None:
-        turn = self._known(message.turn)
-        if turn is None or (sentence := turn.sentence(message.index)).over or message.attempt != sentence.attempt:
-            return
-        if (ahead := message.sample_offset - sentence.reached) > 0:
-            sentence.waiting.append(Lost(message.turn, message.index, ahead))
-            sentence.reached += ahead
-        fresh = blob[2 * (sentence.reached - message.sample_offset) :]
-        if fresh:
-            sentence.waiting.append(Sound(message.turn, message.index, sentence.reached, fresh))
-            sentence.reached += len(fresh) // 2
-
-    def _over(self, message: SpeechEnded | SentenceSkipped) -> None:
-        if (turn := self._known(message.turn)) is None or (sentence := turn.sentence(message.index)).over:
-            return
-        if isinstance(message, SentenceSkipped):
-            sentence.over, sentence.reason = True, message.reason
-        elif message.attempt == sentence.attempt:
-            sentence.over = True
-            if (missing := message.samples - sentence.reached) > 0:
-                sentence.waiting.append(Lost(message.turn, message.index, missing))
-                sentence.reached = message.samples
+        self._aired_no = max(self._aired_no, turn.no)
+        lower = [other for other in self._turns.values() if 0 < other.no < turn.no]
+        return self._end([other.turn for other in lower if message.clear or not other.aired], "sound_lost")
 
     def _advance(self) -> list[Out]:
         """Say everything that can be heard by now."""
@@ -242,7 +250,6 @@ class Timeline:
             if turn.count is None or turn.at < turn.count:
                 break
             outs.append(Closed(turn.turn))
-            self._closed_no = max(self._closed_no, turn.no)
             self._forget(turn.turn)
         return outs
 

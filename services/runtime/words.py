@@ -49,10 +49,12 @@ def counts(text: str) -> tuple[int, int]:
     return len(_CJK.findall(text)), len(_WORD.findall(text))
 
 
-def language(text: str) -> str:
-    """`zh` or `en`: that of which there is more; a CJK letter weighs as much as half a word. `zh` for no letters."""
-    letters, words = counts(text)
-    return "en" if words * 2 > letters else "zh"
+def language(text: str, default: str = "zh") -> str:
+    """`zh` or `en`: that of which there is more, a word counts as two CJK letters; `default` where there is no letter."""
+    if not any(char.isalpha() for char in text):
+        return default
+    letters, others = counts(text)
+    return "en" if others * 2 > letters else "zh"
 
 
 def ellipses(text: str) -> str:

@@ -99,7 +99,10 @@ class Work:
         return Verdict(_word(verdict)), int(count), _word(stands)
 
     async def begin(self, entry: Entry, fence: Fence, index: int) -> tuple[Verdict, int]:
-        """The number of this attempt at the sentence. DONE: it is terminal, the entry has been finished."""
+        """The number of this attempt at the sentence.
+
+        DONE: it is terminal, but the session may not know: `skip` says what stands, tell it if skipped, then `finish`.
+        """
         keys = [streams.SPOKEN.of(fence.turn)]
         verdict, attempt = await self._turn(scripts.BEGIN, entry, fence, keys, index, streams.TURN_KEPT_S)
         return Verdict(_word(verdict)), int(attempt)

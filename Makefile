@@ -1,0 +1,79 @@
+# OnAir: `make demo ONCE=1 OUT=dir` shows it, `make test` proves it. Everything stays inside this folder.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export UV_CACHE_DIR ?= $(CURDIR)/.cache/uv
+export UV_SYSTEM_CERTS := 1
+export UV_PYTHON_DOWNLOADS := never
+export UV_LINK_MODE ?= hardlink
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PYRIGHT_PYTHON_CACHE_DIR := $(CURDIR)/.cache/pyright
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+
+ONCE ?=
+OUT ?= out
+EXTRAS := --extra gateway --extra asr --extra llm --extra tts --extra avatar --extra cli
+TEST_DEPS := $(VENV)/.synced-test
+RUN_DEPS := $(VENV)/.synced
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up test check fmt lint types house fast bench clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(BIN)/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+	  { echo "OnAir needs Python 3.11, 3.12 or 3.13; name one by PYTHON=python3.12" >&2; exit 2; }
+	@echo "making $(VENV)"
+	@$(PYTHON) -m venv $(VENV) || { echo "the venv module is missing: apt install python3-venv" >&2; exit 2; }
+	@$(BIN)/pip install --quiet --no-cache-dir "uv>=0.9"
+
+$(RUN_DEPS): $(BIN)/uv pyproject.toml uv.lock
+	@echo "installing what OnAir needs (about 350 MB in $(VENV))"
+	@$(BIN)/uv sync --locked $(EXTRAS) --no-default-groups --inexact
+	@touch $@
+
+$(TEST_DEPS): $(RUN_DEPS)
+	@echo "installing what its tests need"
+	@$(BIN)/uv sync --locked $(EXTRAS) --extra proxy --all-groups
+	@touch $@
+
+setup: $(RUN_DEPS) ## make .venv with all that OnAir needs to run
+
+demo: $(RUN_DEPS) ## play the recorded room: make demo ONCE=1 OUT=dir
+	@$(BIN)/onair demo $(if $(ONCE),--once) --out $(OUT)
+
+up: $(RUN_DEPS) ## start the brokers and the six services on this machine
+	@$(BIN)/onair up
+
+lint: $(TEST_DEPS)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(TEST_DEPS)
+	@$(BIN)/pyright
+
+house: $(TEST_DEPS)
+	@$(BIN)/lint-imports
+
+fast: $(TEST_DEPS)
+	@$(BIN)/pytest -q -m "not slow and not e2e"
+
+check: lint types house fast ## lint, types, house rules and fast tests: under two minutes
+
+test: $(TEST_DEPS) ## every test, with coverage of the pure parts
+	@$(BIN)/python -m coverage erase
+	@$(BIN)/pytest --cov --cov-report=
+	@$(BIN)/coverage report --include='services/contract/*,services/*/core/*,services/runtime/words.py,services/runtime/sound.py,services/runtime/voices.py,services/runtime/timeline.py' --fail-under=100
+
+fmt: $(TEST_DEPS) ## format and mend what can be mended
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(TEST_DEPS) ## measure a hop of the bus beside raw redis-py
+	@$(BIN)/python -m bench.hop
+
+clean: ## remove what make made
+	@rm -rf $(VENV) .cache .coverage* out

@@ -1,0 +1,1 @@
+"""Listens: reads the clips on `listen`, publishes what was said on the session."""

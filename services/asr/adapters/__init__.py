@@ -1,0 +1,1 @@
+"""The engines that listen, one file each."""

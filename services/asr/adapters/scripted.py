@@ -1,0 +1,47 @@
+"""Ears that need nothing: they hear any loud frame as a voice, and recognise the texts that they were given."""
+
+from collections.abc import Sequence
+
+from services.asr.core.pcm import HEARD_RATE
+from services.contract.failure import Failure
+from services.runtime import sound
+
+
+class ScriptedDetector:
+    """A voice is whatever is louder than silence."""
+
+    def probability(self, frame: bytes) -> float:
+        """1 for a frame with sound in it, 0 for silence."""
+        return float(sound.rms(frame) > sound.SILENT_RMS)
+
+
+class Scripted:
+    """Recognises one given text after the other; without texts it tells the length of what it heard."""
+
+    name = "scripted"
+    languages = ("zh", "en")
+
+    def __init__(self, texts: Sequence[str] = (), *, failure: Failure | None = None, missing: str = "") -> None:
+        self._texts = list(texts)
+        self._failure = failure
+        self._missing = missing
+        self.heard: list[bytes] = []
+        """What it was asked to recognise."""
+
+    async def recognise(self, pcm16k: bytes, language: str) -> str:
+        """The next text; '' for silence."""
+        if self._failure:
+            raise self._failure
+        self.heard.append(pcm16k)
+        if sound.is_silent(pcm16k, HEARD_RATE):
+            return ""
+        length = f"{sound.millis(pcm16k, HEARD_RATE) / 1_000:.1f}"
+        said = f"something of {length} seconds" if language == "en" else f"一段 {length} 秒的话"
+        return self._texts.pop(0) if self._texts else said
+
+    async def check(self) -> str:
+        """'' or what was said to be missing."""
+        return self._missing
+
+    async def close(self) -> None:
+        """Nothing is held."""

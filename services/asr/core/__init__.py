@@ -1,0 +1,1 @@
+"""The rules of listening: pure, no I/O, no clock."""

@@ -1,0 +1,88 @@
+"""Where an utterance begins and ends, from the probability of a voice in each frame. Time is counted in frames."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from services.asr.core.pcm import FRAME_BYTES, FRAME_MS
+
+VOICED = 0.5
+"""A frame at or above this has a voice; Silero's own threshold."""
+UNVOICED = 0.35
+"""Once somebody speaks, only a frame below this counts as silence, so that a weak syllable does not cut a word."""
+START_FRAMES = 3
+"""So many voiced frames in a row begin an utterance: a click or a cough has fewer."""
+PREROLL_MS = 300
+"""Kept before the first voiced frame: soft consonants come before the detector is sure."""
+SILENCE_MS = 500
+"""Silence that ends an utterance."""
+
+
+@dataclass(frozen=True)
+class Began:
+    """Somebody speaks since this frame, pre-roll included."""
+
+    frame: int
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One utterance: frames `start` to `end`, `end` not included; pre-roll and closing silence are in it."""
+
+    start: int
+    end: int
+
+
+class Endpointer:
+    """Feed it one probability a frame; it says when an utterance begins and when it has ended."""
+
+    def __init__(
+        self, *, start_frames: int = START_FRAMES, preroll_ms: int = PREROLL_MS, silence_ms: int = SILENCE_MS
+    ) -> None:
+        self._start_frames = start_frames
+        self._preroll = -(-preroll_ms // FRAME_MS)
+        self._silence = max(1, -(-silence_ms // FRAME_MS))
+        self._frame = 0
+        self._run = 0
+        """Voiced frames in a row before an utterance, silent ones in a row within."""
+        self._start: int | None = None
+        self._free = 0
+        """The first frame that belongs to no utterance yet."""
+
+    @property
+    def speaking(self) -> bool:
+        """Whether an utterance is open."""
+        return self._start is not None
+
+    def feed(self, probability: float) -> Began | Segment | None:
+        """Take the next frame."""
+        self._frame += 1
+        counts = probability < UNVOICED if self.speaking else probability >= VOICED
+        self._run = self._run + 1 if counts else 0
+        if self._start is None:
+            return self._begin() if self._run >= self._start_frames else None
+        return self.close() if self._run >= self._silence else None
+
+    def _begin(self) -> Began:
+        start = max(self._free, self._frame - self._run - self._preroll)
+        self._start, self._run = start, 0
+        return Began(start)
+
+    def close(self) -> Segment | None:
+        """The sound ends here: the utterance that is open, if one is."""
+        start, self._start, self._run = self._start, None, 0
+        if start is None:
+            return None
+        self._free = self._frame
+        return Segment(start, self._frame)
+
+
+def segments(probabilities: Iterable[float]) -> list[Segment]:
+    """All utterances of a finished recording."""
+    pointer = Endpointer()
+    found = [pointer.feed(probability) for probability in probabilities]
+    return [event for event in [*found, pointer.close()] if isinstance(event, Segment)]
+
+
+def cut(pcm: bytes, segment: Segment) -> bytes:
+    """The sound of one utterance."""
+    return pcm[segment.start * FRAME_BYTES : segment.end * FRAME_BYTES]

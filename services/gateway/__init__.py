@@ -1,0 +1,1 @@
+"""Where clients come in: takes HTTP requests, publishes clips and turns, reads sessions, answers."""

@@ -1,0 +1,1 @@
+"""The bytes and states of the clients' protocols: pure."""

@@ -1,0 +1,54 @@
+"""What the gateway accepts at most, and for how long it waits."""
+
+from dataclasses import dataclass
+
+KIB = 1_024
+MIB = 1_024 * KIB
+
+
+@dataclass(frozen=True)
+class Caps:
+    """Limits; each is told to the caller who runs into it."""
+
+    chat_bytes: int = MIB
+    """Body of a chat request."""
+    clip_bytes: int = 16 * MIB
+    """Body of a clip: base64 of six minutes at 16 kHz."""
+    messages: int = 500
+    text: int = 32_000
+    """Characters of one message."""
+    ask: int = 8_000
+    """Characters of the message that is answered: the contract's own limit."""
+    streams: int = 100
+    """Answers streamed at once."""
+    clips: int = 32
+    """Clips recognised at once."""
+    body_ms: int = 30_000
+    """A body that has not arrived by then is not waited for."""
+    clip_ms: int = 30_000
+    """Nobody waits longer for a clip's text."""
+    patience_ms: int = 40_000
+    """An answer that has not begun by then, or of which nothing new came for so long, is ended."""
+    turn_ms: int = 300_000
+    """No answer takes longer."""
+    send_ms: int = 10_000
+    """A client that takes nothing for so long is cut off."""
+
+
+class Slots:
+    """A bounded number of things at once."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.taken = 0
+
+    def take(self) -> bool:
+        """Take one; False if all are taken."""
+        if self.taken >= self.size:
+            return False
+        self.taken += 1
+        return True
+
+    def give(self) -> None:
+        """Give one back."""
+        self.taken -= 1

@@ -1,0 +1,1 @@
+"""Where the frames of a room come from: one file per source."""

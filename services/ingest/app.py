@@ -1,0 +1,85 @@
+"""Puts ingest together: a director for each room, with the sources that the configuration names."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from services.contract.failure import Code, Failure
+from services.ingest.adapters.replay import Replay
+from services.ingest.core.policy import Policy
+from services.ingest.core.ports import Source
+from services.ingest.core.requests import Cast
+from services.ingest.handlers import Desk, direct
+from services.ingest.settings import Settings
+from services.runtime.bus import Bus
+from services.runtime.config import Config, Direction, seconds
+from services.runtime.service import Service
+from services.runtime.sessions import Sessions
+from services.runtime.show import Show
+from services.runtime.work import Work
+
+
+class ReplayOptions(BaseModel):
+    """Options of the source `replay`."""
+
+    model_config = ConfigDict(extra="forbid")
+    path: Path
+    speed: float = Field(default=1, gt=0, le=1_000)
+    once: bool = False
+
+
+def build(settings: Settings) -> Service:
+    """The service; raises Failure(BAD_CONFIG) for a source whose options are wrong."""
+    bus = Bus(settings.common.work_url, settings.common.live_urls)
+    desk = Desk(Show(bus.work), Work(bus.work), Sessions(bus))
+    loops: list[Callable[[], Awaitable[None]]] = []
+    for name in settings.config.rooms:
+        given = settings.config.rooms[name].sources
+        make_sources(given)
+        loops.append(partial(direct, cast_of(settings.config, name), desk, partial(make_sources, given)))
+    return Service(settings.common, bus, loops=loops)
+
+
+def cast_of(config: Config, room: str) -> Cast:
+    """Who is on air in that room."""
+    persona = config.personas[config.rooms[room].persona]
+    return Cast(
+        room=room,
+        persona=config.rooms[room].persona,
+        voice=persona.voice,
+        language=persona.language,
+        spoken=persona.spoken,
+        templates={kind: template.model_dump() for kind, template in persona.templates.items()},
+        policy=policy_of(config.rooms[room].director),
+    )
+
+
+def policy_of(direction: Direction) -> Policy:
+    """The director's figures, in milliseconds."""
+    limits = direction.deadlines
+    return Policy(
+        chat_lane=direction.chat_lane,
+        welcome_lane=direction.welcome_lane,
+        paid_deadline_ms=int(seconds(limits.paid) * 1_000),
+        chat_deadline_ms=int(seconds(limits.chat) * 1_000),
+        welcome_deadline_ms=int(seconds(limits.welcome) * 1_000),
+        chat_every=direction.chat_every,
+    )
+
+
+def make_sources(given: Sequence[dict[str, Any]]) -> list[Source]:
+    """The sources that the configuration names."""
+    return [_replay(source["replay"]) for source in given]
+
+
+def _replay(options: object) -> Source:
+    try:
+        found = ReplayOptions.model_validate({"path": options} if isinstance(options, str) else options)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise Failure(Code.BAD_CONFIG, f"source replay: {where}: {first['msg']}") from error
+    return Replay(found.path, speed=found.speed, once=found.once)

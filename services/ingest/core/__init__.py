@@ -1,0 +1,1 @@
+"""The rules of ingest: pure, no I/O, no clock."""

@@ -1,0 +1,35 @@
+"""What ingest needs from a source of frames."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One raw frame of a platform, as it came."""
+
+    at_ms: int
+    """Unix milliseconds of its arrival, 0 or more."""
+    platform: str
+    """bilibili, douyin."""
+    body: str
+    """The text as received. A binary frame of a text protocol is given as an empty body, which is rejected."""
+    lap: int = 0
+    """How often a looping source had reached its end before; above 0 it is part of every id of the frame's events."""
+    recorded: bool = False
+    """The platform's own times are of the day of the recording: the arrival counts instead."""
+
+
+Emit = Callable[[Frame], Awaitable[None]]
+
+
+class Source(Protocol):
+    """Gives the frames of a room, one after the other."""
+
+    name: str
+    """For people and metrics."""
+
+    async def run(self, emit: Emit) -> None:
+        """Emit frames until the source ends by itself, then return; raises `Failure` if it cannot go on."""
+        ...

@@ -1,0 +1,265 @@
+"""A room on air: frames come in, the director decides, its orders are carried out under the room's lease."""
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from services.contract.failure import Failed, Failure
+from services.contract.gateway import Interrupted
+from services.contract.ingest import Decided, Lane, LiveEvent, SourceEnded, TurnAired, TurnDropped
+from services.contract.message import Message
+from services.ingest.core.director import Director
+from services.ingest.core.events import parse
+from services.ingest.core.items import Air, Choice, Decide, Drop, Order, Request, Settle, Turn
+from services.ingest.core.ports import Frame, Source
+from services.ingest.core.progress import Finished, Progress
+from services.ingest.core.requests import Cast, ledger_rows, turn_requested
+from services.ingest.core.tally import Tally
+from services.runtime.clock import now_ms
+from services.runtime.metrics import EVENTS, REJECTED
+from services.runtime.sessions import Item, Sessions
+from services.runtime.show import Show, Term
+from services.runtime.work import Verdict, Work
+
+log = structlog.get_logger(__name__)
+TICK_S = 0.1
+RENEW_S = 1.0
+LOST_MS = 2_000
+"""Sound that work knows to be complete and that the session has not shown for so long is lost."""
+
+
+class LeaseLostError(Exception):
+    """Another process directs the room now."""
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What a room works with."""
+
+    show: Show
+    work: Work
+    sessions: Sessions
+
+
+class Room:
+    """One room, from the taking of its lease to the loss of it."""
+
+    def __init__(self, cast: Cast, desk: Desk, sources: Sequence[Source], term: Term) -> None:
+        self._cast = cast
+        self._desk = desk
+        self._sources = sources
+        self._term = term
+        self._entries: dict[str, str] = {}
+        self._samples: dict[str, int] = {}
+        self._complete_since: dict[str, int] = {}
+        self._playing = len(sources)
+        self._progress = Progress()
+        self._tally = Tally()
+        self._lock = asyncio.Lock()
+        self._director = Director(cast.room, cast.policy, now_ms())
+        self._told_end = False
+
+    async def run(self) -> None:
+        """Direct the room until the lease is lost; raises LeaseLostError then."""
+        after, paid = await self._restore()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._read_session(after))
+            group.create_task(self._read_paid(paid))
+            group.create_task(self._tick())
+            group.create_task(self._renew())
+            for source in self._sources:
+                group.create_task(self._play(source))
+
+    async def _restore(self) -> tuple[str, str]:
+        """Where the one before left off: the ledger, the lane, the floor, and what the session says of it."""
+        room, show = self._cast.room, self._desk.show
+        rows = await show.ledger(room)
+        waiting = await show.waiting(room)
+        floor = [Turn.from_json(note) for note in await show.floor(room)]
+        self._entries = {entry.event.id: entry.entry for entry in waiting}
+        events = [entry.event.model_copy(update={"raw": ""}) for entry in waiting]
+        self._director, orders = Director.restore(
+            room, self._cast.policy, now_ms(), rows=rows.values(), waiting=events, floor=floor
+        )
+        items = await self._desk.sessions.range(room)
+        await self._carry_out(orders)
+        for item in items:
+            await self._hear(item)
+        return (items[-1].id if items else "0-0"), (waiting[-1].entry if waiting else "0-0")
+
+    async def _play(self, source: Source) -> None:
+        """Take in what a source gives; one that fails is told and ends, the others go on."""
+        counts = {"frames": 0, "bad": 0}
+
+        async def emit(frame: Frame) -> None:
+            counts["frames"] += 1
+            counts["bad"] += await self._take_in(frame)
+
+        try:
+            await source.run(emit)
+        except Failure as failure:
+            log.error("a source failed", source=source.name, code=failure.code, reason=failure.sentence)  # noqa: TRY400
+            await self._say(Failed(code=failure.code, sentence=failure.sentence, retryable=failure.retryable))
+        await self._say(SourceEnded(source=source.name, events=counts["frames"], rejected=counts["bad"]))
+        self._playing -= 1
+
+    async def _take_in(self, frame: Frame) -> int:
+        """One frame: its events, or the count of a bad one."""
+        parsed = parse(frame, self._cast.room)
+        if parsed.rejected:
+            REJECTED.labels(frame.platform, parsed.rejected.partition(":")[0]).inc()
+            log.debug("frame gave no events", platform=frame.platform, reason=parsed.rejected)
+        for event in parsed.events:
+            await self._receive(event)
+        return int(parsed.bad)
+
+    async def _receive(self, event: LiveEvent) -> None:
+        """Keep what was paid for before anything else is done with it; the lane's reader goes on from there."""
+        log.debug("event", id=event.id, kind=event.kind, text=event.text)
+        bare = event.model_copy(update={"raw": ""})
+        if event.lane is Lane.PAID:
+            if await self._desk.show.receive(event):
+                self._tally.event(event)
+                await self._say(bare)
+            else:
+                EVENTS.labels(event.lane, "duplicate").inc()
+                self._tally.duplicate()
+            return
+        self._tally.event(event)
+        await self._say(bare)
+        await self._with_director(lambda director: director.received(bare, now_ms()))
+
+    async def _read_paid(self, after: str) -> None:
+        async for waiting in self._desk.show.follow(self._cast.room, after):
+            self._entries[waiting.event.id] = waiting.entry
+            event = waiting.event.model_copy(update={"raw": ""})
+            await self._with_director(lambda director, event=event: director.received(event, now_ms()))
+
+    async def _read_session(self, after: str) -> None:
+        async for item in self._desk.sessions.read(self._cast.room, after):
+            async with self._lock:
+                await self._hear(item)
+
+    async def _hear(self, item: Item) -> None:
+        """What the session says of the turns on the floor."""
+        now = now_ms()
+        if isinstance(item.message, Interrupted):
+            await self._carry_out(self._director.interrupted(item.message.epoch, now))
+        for step in self._progress.feed(item.message, len(item.blob)):
+            if isinstance(step, Finished):
+                self._samples[step.turn] = step.samples
+                await self._carry_out(self._director.ended(step.turn, spoken=step.spoken, now_ms=now))
+            else:
+                self._director.sounded(step.turn, step.audio_ms, now)
+
+    async def _tick(self) -> None:
+        while True:
+            await self._with_director(lambda director: director.tick(now_ms()))
+            await self._end_show()
+            await asyncio.sleep(TICK_S)
+
+    async def _end_show(self) -> None:
+        """Say once that all sources have ended and nothing is left."""
+        if self._sources and not self._playing and self._director.done and not self._told_end:
+            self._told_end = True
+            await self._say(self._tally.end())
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(RENEW_S)
+            term = await self._desk.show.lease(self._cast.room, self._term.me)
+            if term is None or term.number != self._term.number:
+                raise LeaseLostError(self._cast.room)
+            for turn in self._director.floor:
+                await self._look_after(turn.id)
+
+    async def _look_after(self, turn: str) -> None:
+        """A turn whose sound is complete on work but not on the session has lost it: it will not end by itself."""
+        answer = await self._desk.work.answer(turn)
+        if not answer.complete or turn in self._samples:
+            self._complete_since.pop(turn, None)
+        elif now_ms() - self._complete_since.setdefault(turn, now_ms()) > LOST_MS:
+            await self._with_director(lambda director: director.failed(turn, "sound_lost", now_ms()))
+
+    async def _with_director(self, ask: Callable[[Director], list[Order]]) -> None:
+        async with self._lock:
+            await self._carry_out(ask(self._director))
+
+    async def _carry_out(self, orders: Sequence[Order]) -> None:
+        """Do what the director orders, in order; what follows from it is done too."""
+        todo = list(orders)
+        while todo:
+            todo[:0] = await self._do(todo.pop(0))
+        self._progress.keep(turn.id for turn in self._director.floor)
+
+    async def _do(self, order: Order) -> list[Order]:
+        match order:
+            case Request(choice=choice):
+                return await self._request(choice)
+            case Air(turn=turn):
+                rows = ledger_rows(turn.choice.events, "aired", now_ms(), turn=turn.id)
+                await self._held(self._desk.show.air(self._term, turn.id, turn.to_json(), rows))
+                await self._say(TurnAired(turn=turn.id, no=turn.no, epoch=turn.epoch))
+            case Drop(turn=turn, reason=reason):
+                await self._held(self._desk.show.settle(self._term, turn.id, [], [], drop=reason))
+                await self._say(TurnDropped(turn=turn.id, reason=reason))
+            case Settle(events=events, state=state, reason=reason, turn=turn):
+                samples = self._samples.get(turn, 0)
+                rows = ledger_rows(events, state, now_ms(), turn=turn, reason=reason, samples=samples)
+                entries = [self._entries.pop(event.id) for event in events if event.id in self._entries]
+                await self._held(self._desk.show.settle(self._term, turn, rows, entries))
+            case Decide(decided=decided):
+                await self._record(decided)
+        return []
+
+    async def _record(self, decided: Decided) -> None:
+        self._tally.decided(decided)
+        lane = decided.event.lane if decided.event else "none"
+        EVENTS.labels(lane, f"{decided.choice}:{decided.reason}").inc()
+        if decided.choice == "settle":
+            await self._held(self._desk.show.settle(self._term, decided.turn, [], []))
+            self._samples.pop(decided.turn, None)
+        await self._say(decided)
+
+    async def _request(self, choice: Choice) -> list[Order]:
+        """Ask llm for a turn, prepared: it is heard when the floor is free."""
+        cast, show = self._cast, self._desk.show
+        no, epoch = await show.next_no(cast.room), await self._desk.work.epoch(cast.room)
+        turn = Turn(f"{cast.room}-{no}-{secrets.token_hex(4)}", no, epoch, choice, now_ms())
+        request = turn_requested(cast, turn)
+        rows = ledger_rows(choice.events, "chosen", now_ms(), turn=turn.id)
+        verdict = await self._held(show.request(self._term, request, turn.to_json(), rows))
+        if verdict is not Verdict.OK:
+            return self._director.refused(choice, now_ms())
+        self._progress.keep([*(known.id for known in self._director.floor), turn.id])
+        await self._say(request)
+        return self._director.requested(turn.id, no, epoch, choice, now_ms())
+
+    async def _held(self, commit: Awaitable[Verdict]) -> Verdict:
+        """The verdict of a commit under the lease; raises LeaseLostError where it is not ours any more."""
+        if (verdict := await commit) is Verdict.GONE:
+            raise LeaseLostError(self._cast.room)
+        return verdict
+
+    async def _say(self, message: Message) -> None:
+        await self._desk.sessions.publish(self._cast.room, message, room=True)
+
+
+async def direct(cast: Cast, desk: Desk, sources: Callable[[], Sequence[Source]]) -> None:
+    """Stand by for the room's lease, direct the room while holding it, stand by again; ends only by cancellation."""
+    me = f"ingest-{secrets.token_hex(4)}"
+    while True:
+        if term := await desk.show.lease(cast.room, me):
+            log.info("directing", room=cast.room, term=term.number)
+            try:
+                await Room(cast, desk, sources(), term).run()
+            except* LeaseLostError:
+                log.warning("another process directs the room now", room=cast.room)
+            finally:
+                with contextlib.suppress(Exception):
+                    await desk.show.release(term)
+        await asyncio.sleep(RENEW_S)

@@ -1,0 +1,218 @@
+"""Any OpenAI-compatible chat endpoint: OpenAI, Ark, DeepSeek, Ollama, vLLM, LM Studio."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass
+from typing import Any, cast
+
+import httpx2
+from openai import APIConnectionError, APIStatusError, APITimeoutError, AsyncOpenAI, OpenAIError
+
+from services.contract.failure import Code, Failure
+from services.runtime.words import clip
+
+OFFICIAL = "https://api.openai.com/v1"
+RETRIES = 1
+"""How often a request is sent again at once, if nothing of its answer has come."""
+LINE_LIMIT = 1 << 20
+"""Bytes of one line of the stream."""
+CHECK_S = 60.0
+"""How long a good check holds; a bad one holds a tenth of it."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the endpoint is reached. All times in seconds."""
+
+    model: str
+    key: str = ""
+    base_url: str = OFFICIAL
+    proxy: str = ""
+    connect_s: float = 2.0
+    token_s: float = 10.0
+    """To the first token, and between two."""
+    total_s: float = 90.0
+    pause_s: float = 0.3
+    """Before a retry."""
+
+
+class OpenAIModel:
+    """Chat completions, streamed. One HTTP client for the process; proxies of the environment are not used."""
+
+    name = "openai"
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._http = httpx2.AsyncClient(
+            timeout=httpx2.Timeout(options.token_s, connect=options.connect_s),
+            proxy=options.proxy or None,
+            trust_env=False,
+            follow_redirects=False,
+        )
+        self._client = AsyncOpenAI(
+            api_key=options.key or "none",
+            base_url=options.base_url,
+            max_retries=0,
+            http_client=self._http,
+        )
+        self._problem = ""
+        self._checked = 0.0
+
+    async def answer(self, messages: Sequence[tuple[str, str]], *, session: str) -> AsyncGenerator[str, None]:
+        """See the port. `session` is not sent: it is nobody's business there."""
+        del session
+        end = _now() + self._options.total_s
+        for attempt in range(RETRIES + 1):
+            began = False
+            try:
+                async with aclosing(self._once(messages, end)) as deltas:
+                    async for delta in deltas:
+                        began = True
+                        yield delta
+            except (OpenAIError, httpx2.HTTPError, TimeoutError) as error:
+                failure = self._failure(error, began=began)
+            except Failure as known:
+                failure = known
+            else:
+                return
+            if began or not failure.retryable or attempt == RETRIES:
+                raise failure
+            await asyncio.sleep(self._options.pause_s)
+
+    async def check(self) -> str:
+        """Whether the endpoint lists its models; asked at most once a minute. One without a list counts as ready."""
+        now = _now()
+        if self._checked and now - self._checked < (CHECK_S / 10 if self._problem else CHECK_S):
+            return self._problem
+        self._problem, self._checked = "", now
+        try:
+            async with asyncio.timeout(self._options.connect_s * 2):
+                await self._client.models.list()
+        except APIStatusError as error:
+            if error.status_code not in {404, 405, 429, 501}:
+                self._problem = self._status(error).sentence
+        except (OpenAIError, httpx2.HTTPError, TimeoutError) as error:
+            self._problem = self._failure(error, began=False).sentence
+        return self._problem
+
+    async def close(self) -> None:
+        """See the port."""
+        await self._client.close()
+
+    async def _once(self, messages: Sequence[tuple[str, str]], end: float) -> AsyncGenerator[str, None]:
+        """One request; non-empty deltas. No time limit runs while the consumer has its turn."""
+        body = cast("Any", [{"role": role, "content": content} for role, content in messages])
+        request = self._client.chat.completions.with_streaming_response.create(
+            model=self._options.model, messages=body, stream=True
+        )
+        finished = False
+        async with AsyncExitStack() as stack:
+            async with self._patience(end):
+                response = await stack.enter_async_context(request)
+            events = await stack.enter_async_context(aclosing(_events(response.iter_bytes())))
+            while data := await self._next(events, end):
+                if data == "[DONE]":
+                    return
+                delta, ended = self._delta(data)
+                finished = finished or ended
+                if delta:
+                    yield delta
+        if not finished:
+            raise self._broken()
+
+    def _patience(self, end: float) -> asyncio.Timeout:
+        return asyncio.timeout_at(min(end, _now() + self._options.token_s))
+
+    async def _next(self, events: AsyncGenerator[str, None], end: float) -> str:
+        async with self._patience(end):
+            return await anext(events, "")
+
+    def _delta(self, data: str) -> tuple[str, bool]:
+        """Text of one event, and whether it is the last with text. Null contents and empty choices are no text."""
+        try:
+            event = json.loads(data)
+            if event.get("error"):
+                raise self._told(event["error"])
+            choices = cast("list[Any]", event.get("choices") or [{}])
+            delta = cast("dict[str, Any]", choices[0].get("delta") or {})
+            return str(delta.get("content") or ""), bool(choices[0].get("finish_reason"))
+        except (ValueError, AttributeError, LookupError, TypeError) as error:
+            raise Failure(
+                Code.ENGINE_BROKEN,
+                f"{self._where} sent what is no chat completion ({type(error).__name__}); does its URL end in /v1?",
+            ) from error
+
+    @property
+    def _where(self) -> str:
+        """Host and port; never what a URL may carry of secrets."""
+        url = httpx2.URL(self._options.base_url)
+        return f"the model server {url.host}{f':{url.port}' if url.port else ''}"
+
+    def _told(self, error: object) -> Failure:
+        text = str(cast("dict[str, Any]", error).get("message", "")) if isinstance(error, dict) else str(error)
+        return Failure(Code.ENGINE_BROKEN, f"{self._where} reports: {self._safe(text)}", retryable=True)
+
+    def _safe(self, text: str) -> str:
+        return clip(text.replace(self._options.key, "***") if self._options.key else text, 300)
+
+    def _failure(self, error: Exception, *, began: bool) -> Failure:
+        """What a client's error means."""
+        options = self._options
+        if isinstance(error, APIStatusError):
+            return self._status(error)
+        if isinstance(error, APITimeoutError | httpx2.TimeoutException | TimeoutError):
+            wait = f"{self._where} did not answer within {options.token_s:g} s"
+            return Failure(
+                Code.ENGINE_SILENT,
+                f"{wait}; is it overloaded? engines.llm.openai.timeout sets the limit",
+                retryable=True,
+            )
+        if began or not isinstance(error, APIConnectionError):
+            return self._broken()
+        remedy = "start it, or correct OPENAI_BASE_URL or network.proxy"
+        return Failure(Code.ENGINE_MISSING, f"{self._where} cannot be reached; {remedy}", retryable=True)
+
+    def _broken(self) -> Failure:
+        return Failure(Code.ENGINE_BROKEN, f"the answer of {self._where} broke off; its log says why", retryable=True)
+
+    def _status(self, error: APIStatusError) -> Failure:
+        status, where = error.status_code, self._where
+        if status == 401:  # noqa: PLR2004  HTTP's own numbers, here and below
+            return Failure(Code.ENGINE_MISSING, f"{where} refuses the key (401); set OPENAI_API_KEY to a valid one")
+        if status == 404:  # noqa: PLR2004
+            model = f"does not know the model {self._options.model!r} or the path (404)"
+            return Failure(Code.ENGINE_MISSING, f"{where} {model}; correct engines.llm.openai.model or OPENAI_BASE_URL")
+        if 300 <= status < 400:  # noqa: PLR2004
+            return Failure(
+                Code.ENGINE_REFUSED,
+                f"{where} redirects ({status}), which is not followed; set OPENAI_BASE_URL to its end",
+            )
+        if status == 429:  # noqa: PLR2004
+            spent = error.code == "insufficient_quota"
+            remedy = (
+                "its quota is spent; add credit" if spent else "it has too many requests; try again or raise its limit"
+            )
+            return Failure(Code.BUSY, f"{where} is busy (429): {remedy}", retryable=not spent)
+        code = Code.ENGINE_BROKEN if status >= 500 else Code.ENGINE_REFUSED  # noqa: PLR2004
+        told = self._safe(error.message)
+        return Failure(code, f"{where} answered {status}: {told}", retryable=code is Code.ENGINE_BROKEN)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def _events(chunks: AsyncIterator[bytes]) -> AsyncGenerator[str, None]:
+    """The non-empty `data:` of server-sent events. Lines end with LF or CRLF only: text may hold other line separators."""
+    buffer = b""
+    async for chunk in chunks:
+        *lines, buffer = (buffer + chunk).split(b"\n")
+        if len(buffer) > LINE_LIMIT:
+            raise Failure(Code.ENGINE_BROKEN, "the model server sent a line of more than a mebibyte")
+        for line in lines:
+            if line.startswith(b"data:") and (data := line[5:].strip()):
+                yield data.decode(errors="replace")
+    if buffer.startswith(b"data:") and (data := buffer[5:].strip()):
+        yield data.decode(errors="replace")

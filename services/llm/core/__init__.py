@@ -1,0 +1,1 @@
+"""The rules of answering: prompts, sentences, templates, memory. Pure."""

@@ -1,0 +1,29 @@
+"""What answering needs from outside: a language model."""
+
+from collections.abc import AsyncGenerator, Sequence
+from typing import Protocol
+
+
+class Model(Protocol):
+    """A language model that streams."""
+
+    @property
+    def name(self) -> str:
+        """The engine's name in the configuration."""
+        ...
+
+    def answer(self, messages: Sequence[tuple[str, str]], *, session: str) -> AsyncGenerator[str, None]:
+        """The answer to (role, content) messages, in non-empty deltas as they come.
+
+        A trailing assistant message is what was said already: the answer goes on after it. Closing the generator ends
+        the request at the server. Raises Failure: what came before it still counts.
+        """
+        ...
+
+    async def check(self) -> str:
+        """'' if the model can be asked, otherwise the sentence with the remedy. Cheap: it is asked every second."""
+        ...
+
+    async def close(self) -> None:
+        """Give up all connections."""
+        ...

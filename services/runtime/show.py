@@ -1,0 +1,130 @@
+"""Commits of a room: what was paid for comes in once, and only the holder of the room's lease decides about it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from services.contract import streams
+from services.contract.ingest import LedgerRow, LiveEvent, TurnRequested
+from services.runtime import envelope, scripts
+from services.runtime.bus import BLOCK_MS, HEAL_S
+from services.runtime.clock import now_ms
+from services.runtime.work import Verdict
+
+log = structlog.get_logger(__name__)
+Rows = Sequence[LedgerRow]
+
+
+@dataclass(frozen=True)
+class Term:
+    """A hold of a room's lease; every commit of the director names it."""
+
+    room: str
+    me: str
+    number: int
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """An entry of the paid lane."""
+
+    entry: str
+    event: LiveEvent
+
+
+class Show:
+    """The commits. Raises redis errors as they are."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._scripts: dict[str, Any] = {}
+
+    async def _run(self, script: str, keys: Sequence[str], args: Sequence[str | bytes | int]) -> Any:  # noqa: ANN401
+        known = self._scripts.setdefault(script, self._redis.register_script(script))
+        return await known(keys=list(keys), args=list(args))
+
+    async def lease(self, room: str, me: str) -> Term | None:
+        """Take the room's lease, or keep it; None while another holds it."""
+        keys = [streams.LEASE.of(room), streams.TERM.of(room)]
+        number = int(await self._run(scripts.LEASE, keys, [me, streams.LEASE_MS]))
+        return Term(room, me, number) if number else None
+
+    async def release(self, term: Term) -> None:
+        """Give the lease back, so that the next holder need not wait."""
+        await self._run(scripts.RELEASE, [streams.LEASE.of(term.room)], [term.me])
+
+    async def receive(self, event: LiveEvent) -> bool:
+        """Keep something paid for: in the paid lane and in the ledger. False if its id came before, in seven days."""
+        keys = [streams.SEEN.of(event.id), streams.PAID.of(event.room), streams.LEDGER.of(event.room)]
+        row = LedgerRow(event=event.model_copy(update={"raw": ""}), state="received", at_ms=now_ms())
+        args = [streams.SEEN_KEPT_S, event.id, event.to_json(), row.to_json()]
+        return bool(await self._run(scripts.RECEIVE, keys, args))
+
+    async def waiting(self, room: str, after: str = "-") -> list[Waiting]:
+        """The paid lane after that entry, oldest first."""
+        first = after if after == "-" else f"({after}"
+        found = cast("list[tuple[bytes, dict[bytes, bytes]]]", await self._redis.xrange(streams.PAID.of(room), first))
+        return [Waiting(id_.decode(), LiveEvent.from_json(fields[b"event"])) for id_, fields in found]
+
+    async def follow(self, room: str, after: str) -> AsyncIterator[Waiting]:
+        """The paid lane after that entry, as it grows, for ever; heals by itself when the broker comes back."""
+        key = streams.PAID.of(room)
+        while True:
+            try:
+                found = cast("Any", await self._redis.xread({key: after}, count=100, block=BLOCK_MS))
+            except (RedisError, OSError) as error:
+                log.warning("reading the paid lane failed, trying again", room=room, error=str(error))
+                await asyncio.sleep(HEAL_S)
+                continue
+            entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", found[0][1] if found else [])
+            for id_, fields in entries:
+                after = id_.decode()
+                yield Waiting(after, LiveEvent.from_json(fields[b"event"]))
+
+    async def next_no(self, room: str) -> int:
+        """The number of the room's next turn."""
+        return int(await self._redis.hincrby(streams.FLOOR.of(room), "no", 1))
+
+    async def request(self, term: Term, request: TurnRequested, note: bytes, rows: Rows) -> Verdict:
+        """Ask for a turn; `note` is what a later holder needs to know. STALE: the kill switch is on. GONE: not ours."""
+        keys = [*self._keys(term), streams.TURNS.key(), streams.SILENCE]
+        turn = envelope.encode(request)
+        return await self._direct(scripts.REQUEST, keys, term, request.turn, note, turn, *_flat(rows))
+
+    async def air(self, term: Term, turn: str, note: bytes, rows: Rows) -> Verdict:
+        """The turn is heard from now on; then tell the session. DONE: it is no longer in flight."""
+        return await self._direct(scripts.AIR, self._keys(term), term, turn, note, *_flat(rows))
+
+    async def settle(self, term: Term, turn: str, rows: Rows, entries: Sequence[str], drop: str = "") -> Verdict:
+        """The turn is over; its paid `entries` leave the lane. `drop`: nothing more of it may be spoken, and why."""
+        keys = [*self._keys(term), streams.PAID.of(term.room), streams.ANSWER.of(turn)]
+        args = [drop, streams.TURN_KEPT_S, len(entries), *entries, *_flat(rows)]
+        return await self._direct(scripts.SETTLE, keys, term, turn, *args)
+
+    async def floor(self, room: str) -> list[bytes]:
+        """The notes of the turns in flight."""
+        found = cast("dict[bytes, bytes]", await self._redis.hgetall(streams.FLOOR.of(room)))
+        return [note for name, note in found.items() if name != b"no"]
+
+    async def ledger(self, room: str) -> dict[str, LedgerRow]:
+        """Every paid event's row by its id."""
+        found = cast("dict[bytes, bytes]", await self._redis.hgetall(streams.LEDGER.of(room)))
+        return {id_.decode(): LedgerRow.from_json(row) for id_, row in found.items()}
+
+    @staticmethod
+    def _keys(term: Term) -> list[str]:
+        room = term.room
+        return [streams.LEASE.of(room), streams.TERM.of(room), streams.LEDGER.of(room), streams.FLOOR.of(room)]
+
+    async def _direct(self, script: str, keys: Sequence[str], term: Term, *args: str | bytes | int) -> Verdict:
+        word = await self._run(script, keys, [term.me, term.number, *args])
+        return Verdict(word.decode() if isinstance(word, bytes) else word)
+
+
+def _flat(rows: Rows) -> list[str | bytes]:
+    return [part for row in rows for part in (row.event.id, row.to_json())]

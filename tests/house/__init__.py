@@ -1,0 +1,1 @@
+"""The house: what keeps the code small and in its place."""

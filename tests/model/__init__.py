@@ -1,0 +1,1 @@
+"""Doubles of the brokers, and the model of what must hold."""

@@ -1,0 +1,94 @@
+"""onair.yaml: what is right, and what is said of what is wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from services.contract.failure import Code, Failure
+from services.runtime.config import Config, load, seconds
+
+GOOD = """\
+personas:
+  host: {language: zh, prompt: {zh: 你好, en: hello}, voice: xiaoyi}
+voices:
+  xiaoyi: {engines: [{espeak: {voice: cmn}}], pronounce: {GPT: "G P T"}}
+rooms:
+  demo: {persona: host, sources: [{replay: {path: a.jsonl.gz}}]}
+"""
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "onair.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def complaint(tmp_path: Path, text: str) -> str:
+    with pytest.raises(Failure) as caught:
+        load(written(tmp_path, text))
+    assert caught.value.code is Code.BAD_CONFIG
+    return caught.value.sentence.replace(str(tmp_path), "")
+
+
+def test_a_whole_file_is_read(tmp_path: Path) -> None:
+    """Names refer to each other and prompts are chosen by language."""
+    config = load(written(tmp_path, GOOD))
+    host = config.personas["host"]
+    assert (host.prompt_in("en"), host.prompt_in("fr")) == ("hello", "你好")
+    assert config.voices["xiaoyi"].engines == [{"espeak": {"voice": "cmn"}}]
+
+
+def test_an_empty_file_is_the_default(tmp_path: Path) -> None:
+    """Nothing needs to be said."""
+    assert load(written(tmp_path, "")) == Config()
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        (GOOD.replace("language: zh", "langage: zh"), "/onair.yaml:2: personas.host.langage: unknown key"),
+        (GOOD.replace("voice: xiaoyi}", "voice: anna}"), "names the voice 'anna'; known: xiaoyi"),
+        (GOOD.replace("persona: host", "persona: ghost"), "names the persona 'ghost'; known: host"),
+        (
+            GOOD.replace("espeak: {voice", "speak: {voice"),
+            "/onair.yaml:4: voices.xiaoyi.engines: unknown tts engine 'speak'",
+        ),
+        (GOOD.replace("replay:", "twitch:"), "unknown source 'twitch'; known: replay"),
+        (GOOD.replace("[{replay: {path: a.jsonl.gz}}]", "[]"), "room 'demo' has no source; give one of replay"),
+        (
+            GOOD + "engines: {llm: {gemini: {}}}",
+            "/onair.yaml:7: engines: unknown llm engine 'gemini'; known: openai, scripted",
+        ),
+        (
+            GOOD.replace("[{espeak: {voice: cmn}}]", "[{espeak: {}, scripted: {}}]"),
+            "is one name with its options, not 2",
+        ),
+        ("personas: [", "is not YAML"),
+        ("rooms: 3", "/onair.yaml:1: rooms: Input should be a valid dictionary"),
+        ("- a", "the file"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, broken: str, said: str) -> None:
+    """The sentence names file, line, key and what would be right."""
+    assert said in complaint(tmp_path, broken)
+
+
+def test_a_missing_file_names_the_remedy(tmp_path: Path) -> None:
+    """The variable that names another file is part of the sentence."""
+    with pytest.raises(Failure, match="name another file by ONAIR_CONFIG"):
+        load(tmp_path / "none.yaml")
+
+
+def test_durations() -> None:
+    """A duration carries its unit; a bare number is refused with the form that is right."""
+    assert [seconds(text) for text in ("500ms", "15s", "2m", "1.5h")] == [0.5, 15, 120, 5400]
+    with pytest.raises(Failure, match="write 500ms"):
+        seconds("15")
+
+
+def test_proxies() -> None:
+    """One engine may go another way than the others."""
+    config = Config.model_validate(
+        {"network": {"proxy": "http://a:1", "proxies": {"openai": "", "edge": "socks5://b:2"}}}
+    )
+    assert [config.network.proxy_of(name) for name in ("edge", "openai", "x")] == ["socks5://b:2", "", "http://a:1"]
