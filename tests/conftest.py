@@ -28,7 +28,7 @@ def broker(folder: Path, *settings: str) -> Generator[str, None, None]:
         port = int(probe.getsockname()[1])
     place = ("--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--logfile", str(folder / "log"))
     kept = ("--save", "", "--maxmemory-policy", "noeviction")
-    process = subprocess.Popen([str(binary), *place, *kept, *settings], stdout=subprocess.DEVNULL)  # noqa: S603  our own binary and arguments
+    process = subprocess.Popen([str(binary), *place, *kept, *settings], stdout=subprocess.DEVNULL)
     try:
         until = time.monotonic() + PATIENCE_S
         while ask(port, "PING") != "+PONG":
@@ -85,7 +85,10 @@ async def no_task_left() -> AsyncIterator[None]:
     """Every task that the test started has ended when its fixtures are down."""
     before = asyncio.all_tasks()
     yield
-    left = [task.get_name() for task in asyncio.all_tasks() - before - {asyncio.current_task()} if not task.done()]
+    fresh = asyncio.all_tasks() - before - {asyncio.current_task()}
+    if fresh:
+        await asyncio.wait(fresh, timeout=1)  # cancelled ones need a round of the loop to end
+    left = [task.get_name() for task in fresh if not task.done()]
     assert not left, f"tasks still running: {left}"
 
 
@@ -98,8 +101,7 @@ def guard_tasks(request: pytest.FixtureRequest) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """What the state machines did: steps run and faults that happened, by kind."""
-    machine = sys.modules.get("tests.model.machine")
-    counts: dict[str, int] = getattr(machine, "COUNTS", {})
+    counts: dict[str, int] = getattr(sys.modules.get("tests.model.world"), "COUNTS", {})
     if counts:
         terminalreporter.section("machine")
         for kind, number in sorted(counts.items()):

@@ -60,7 +60,6 @@ class Key:
 
 
 PAID = Key("paid:<room>", "work", ("ingest", "gateway"), ("ingest",))
-CHAT = Key("chat:<room>", "work", ("ingest",), ("ingest",))
 ANSWER = Key("answer:<turn>", "work", ("llm", "ingest"), ("llm", "tts", "ingest", "gateway"))
 SPOKEN = Key("spoken:<turn>", "work", ("tts",), ("llm", "ingest", "gateway"))
 HISTORY = Key("history:<session>", "work", ("llm",), ("llm", "gateway"))
@@ -75,10 +74,10 @@ SESSION = Key(
     "session:<id>",
     "live",
     ("asr", "llm", "tts", "ingest", "gateway"),
-    ("gateway", "avatar", "ingest", "onair"),
+    ("gateway", "avatar", "ingest", "llm", "tts", "onair"),
 )
 CLIP = Key("clip:<session>", "live", ("gateway",), ("asr",))
-KEYS = (PAID, CHAT, ANSWER, SPOKEN, HISTORY, LEDGER, FLOOR, EPOCH, SEEN, LEASE, TERM, POOL, SESSION, CLIP)
+KEYS = (PAID, ANSWER, SPOKEN, HISTORY, LEDGER, FLOOR, EPOCH, SEEN, LEASE, TERM, POOL, SESSION, CLIP)
 
 
 def speak(pool: str, kind: str) -> str:

@@ -52,7 +52,7 @@ def cast_of(config: Config, room: str) -> Cast:
         voice=persona.voice,
         language=persona.language,
         spoken=persona.spoken,
-        templates={kind: template.model_dump() for kind, template in persona.templates.items()},
+        templates={kind: template.model_dump(exclude_unset=True) for kind, template in persona.templates.items()},
         policy=policy_of(config.rooms[room].director),
     )
 

@@ -17,7 +17,7 @@ from services.ingest.core.events import parse
 from services.ingest.core.items import Air, Choice, Decide, Drop, Order, Request, Settle, Turn
 from services.ingest.core.ports import Frame, Source
 from services.ingest.core.progress import Finished, Progress
-from services.ingest.core.requests import Cast, ledger_rows, turn_requested
+from services.ingest.core.requests import Cast, has_row, ledger_rows, turn_requested
 from services.ingest.core.tally import Tally
 from services.runtime.clock import now_ms
 from services.runtime.metrics import EVENTS, REJECTED
@@ -86,9 +86,12 @@ class Room:
             room, self._cast.policy, now_ms(), rows=rows.values(), waiting=events, floor=floor
         )
         items = await self._desk.sessions.range(room)
+        self._progress.keep(turn.id for turn in self._director.floor)
+        ended = [step for item in items for step in self._hear(item)]
         await self._carry_out(orders)
-        for item in items:
-            await self._hear(item)
+        await self._carry_out(self._director.interrupted(await self._desk.work.epoch(room), now_ms()))
+        for step in ended:
+            await self._end(step)
         return (items[-1].id if items else "0-0"), (waiting[-1].entry if waiting else "0-0")
 
     async def _play(self, source: Source) -> None:
@@ -122,7 +125,7 @@ class Room:
         log.debug("event", id=event.id, kind=event.kind, text=event.text)
         bare = event.model_copy(update={"raw": ""})
         if event.lane is Lane.PAID:
-            if await self._desk.show.receive(event):
+            if await self._desk.show.receive(event, row=has_row(event)):
                 self._tally.event(event)
                 await self._say(bare)
             else:
@@ -142,19 +145,24 @@ class Room:
     async def _read_session(self, after: str) -> None:
         async for item in self._desk.sessions.read(self._cast.room, after):
             async with self._lock:
-                await self._hear(item)
+                if isinstance(item.message, Interrupted):
+                    await self._carry_out(self._director.interrupted(item.message.epoch, now_ms()))
+                for step in self._hear(item):
+                    await self._end(step)
 
-    async def _hear(self, item: Item) -> None:
-        """What the session says of the turns on the floor."""
-        now = now_ms()
-        if isinstance(item.message, Interrupted):
-            await self._carry_out(self._director.interrupted(item.message.epoch, now))
+    def _hear(self, item: Item) -> list[Finished]:
+        """What the session says of the sound of the turns on the floor; those that ended by it."""
+        ended: list[Finished] = []
         for step in self._progress.feed(item.message, len(item.blob)):
             if isinstance(step, Finished):
-                self._samples[step.turn] = step.samples
-                await self._carry_out(self._director.ended(step.turn, spoken=step.spoken, now_ms=now))
+                ended.append(step)
             else:
-                self._director.sounded(step.turn, step.audio_ms, now)
+                self._director.sounded(step.turn, step.audio_ms, item.ms)
+        return ended
+
+    async def _end(self, step: Finished) -> None:
+        self._samples[step.turn] = step.samples
+        await self._carry_out(self._director.ended(step.turn, spoken=step.spoken, now_ms=now_ms()))
 
     async def _tick(self) -> None:
         while True:

@@ -1,10 +1,10 @@
 """Answers turns: reads `turns`, has the answer made, commits it sentence by sentence, tells the session."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import cast
+from typing import TypeVar, cast
 
 import structlog
 
@@ -25,6 +25,7 @@ from services.runtime.sessions import Sessions
 from services.runtime.work import Answer, Verdict, Work
 
 log = structlog.get_logger(__name__)
+T = TypeVar("T")
 LIVING_S = 1.0
 """How long it is believed that a pool has, or has no, living worker."""
 WATCH_S = 0.25
@@ -32,9 +33,9 @@ WATCH_S = 0.25
 
 
 class _StopError(Exception):
-    """This turn goes no further here. `ended`: with which reason it shall be closed, empty if that is others' matter."""
+    """The turn goes no further here; `ended`: the reason it shall be closed with, None if that is not ours to do."""
 
-    def __init__(self, ended: turns.Reason | None = None) -> None:
+    def __init__(self, ended: turns.Reason | None) -> None:
         super().__init__(ended)
         self.ended: turns.Reason | None = ended
 
@@ -78,9 +79,8 @@ class Run:
     job: Job[TurnRequested]
     persona: Persona
     voice: Voice
-    known: Answer
-    index: int = 0
-    before: str = ""
+    index: int
+    before: str
     raw: str = ""
     since: str = "-"
 
@@ -89,16 +89,17 @@ class Run:
         desk, request = self.desk, self.job.message
         if turns.late(request.deadline_ms, desk.clock(), self.index):
             raise _StopError("expired")
-        at = await desk.engine(self.voice)
-        ready = self._sentence(piece, at)
-        stream = streams.speak(voices.pool(self.voice.engines, at), request.kind)
+        ready = self._sentence(piece, await desk.engine(self.voice))
+        stream = streams.speak(voices.pool(self.voice.engines, ready.engine_at), request.kind)
         verdict = await desk.work.say(self.job.entry, self.job.fence, self.index, piece.text, stream, ready)
         if verdict is Verdict.ORDER:
             raise Failure(Code.INTERNAL, "another worker is answering the same turn", retryable=True)
+        if verdict is Verdict.STALE:
+            await self._remember()
         if verdict is not Verdict.OK:
-            raise _StopError
+            raise _StopError("cut" if verdict is Verdict.DONE else None)
         told = await desk.tell(request, ready)
-        self.since = told if self.since == "-" and not self.index else self.since
+        self.since = self.since if self.index else told
         self.index += 1
         self.before = (self.before + piece.speak)[-turns.BEFORE :]
 
@@ -143,7 +144,7 @@ class Run:
 
     async def _remember(self) -> None:
         request = self.job.message
-        if request.messages is None and self.index:
+        if request.messages is None and (self.index or request.kind == "call"):
             past = memory.Past(request.turn, request.ask, request.epoch, self.since)
             await remember(self.desk, request, past)
 
@@ -165,47 +166,37 @@ async def answer_turn(desk: Desk, job: Job[TurnRequested]) -> None:
     """One delivery of one turn, to its end."""
     known = await desk.work.answer(job.message.turn)
     said = [known.sentences[index] for index in sorted(known.sentences)]
-    persona, voice = desk.cast(job.message)
-    run = Run(desk, job, persona, voice, known, len(said), "".join(said)[-turns.BEFORE :], "".join(said))
-    if known.count is None:
-        reason = await _while_wanted(run, _speak(run))
-        if reason is None:
-            reason = "cut"
-    else:
-        reason = "done"
-    await run.end(reason)
+    run = Run(desk, job, *desk.cast(job.message), len(said), "".join(said)[-turns.BEFORE :])
+    if known.count is not None:
+        run.raw = "".join(said)
+        await run.end("done")
+    elif reason := await _while_wanted(run, said):
+        await run.end(reason)
 
 
-async def _while_wanted(run: Run, speaking: Awaitable[turns.Reason]) -> turns.Reason | None:
-    """Run `speaking`; end it, and with it the request to the model, as soon as nobody wants the turn any more."""
-    task = asyncio.ensure_future(speaking)
-    watch = asyncio.ensure_future(_unwanted(run))
+async def _while_wanted(run: Run, said: list[str]) -> turns.Reason | None:
+    """Speak; end it, and with it the request to the model, soon after nobody wants the turn any more."""
+    task = asyncio.ensure_future(_speak(run, said))
     try:
-        await asyncio.wait([task, watch], return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            return None
+        while not (await asyncio.wait([task], timeout=WATCH_S))[0]:
+            if await run.desk.work.stale(run.job.fence):
+                return "cut"
         return task.result()
     except _StopError as stop:
         return stop.ended
     finally:
-        for part in (task, watch):
-            part.cancel()
-        await asyncio.gather(task, watch, return_exceptions=True)
+        while not task.done():
+            task.cancel()  # again and again: wait_for of Python 3.11, inside redis-py, can swallow one
+            await asyncio.wait([task], timeout=WATCH_S)
 
 
-async def _unwanted(run: Run) -> None:
-    """Return when the turn was interrupted, dropped or silenced."""
-    while not await run.desk.work.stale(run.job.fence):
-        await asyncio.sleep(WATCH_S)
-
-
-async def _speak(run: Run) -> turns.Reason:
+async def _speak(run: Run, said: list[str]) -> turns.Reason:
     """Head, answer, tail; why it ended."""
     request = run.job.message
     if turns.late(request.deadline_ms, run.desk.clock(), run.index):
         return "expired"
-    said = [run.known.sentences[index] for index in sorted(run.known.sentences)]
     plan = turns.plan(request.ask, request.say, said)
+    run.raw = "".join(plan.said)
     for piece in plan.head:
         await run.say(piece)
     reason = await _ask(run, plan) if plan.asks else "done"
@@ -216,28 +207,26 @@ async def _speak(run: Run) -> turns.Reason:
 
 async def _ask(run: Run, plan: turns.Plan) -> turns.Reason:
     """Put the ask to the model and speak what it answers; a failure is told, what came before it is spoken."""
-    request, begin = run.job.message, run.index
-    quoted = request.spoken == "quoted"
+    request, begin, failure = run.job.message, run.index - len(plan.said), None
     splitter = Splitter(request.spoken, run.persona.quotes, run.voice.references)
     repeats = turns.Repeats(plan.said)
-    raw, failure = "", None
+    messages = await _messages(run, plan)
     try:
-        async with aclosing(run.desk.model.answer(await _messages(run, plan), session=request.session)) as deltas:
+        async with aclosing(run.desk.model.answer(messages, session=request.session)) as deltas:
             async for delta in deltas:
-                raw += delta
+                run.raw += delta
                 for piece in filter(repeats.new, splitter.feed(delta)):
                     await run.say(piece)
-                if len(raw) > turns.ANSWER_LIMIT:
+                if len(run.raw) > turns.ANSWER_LIMIT:
                     break
     except Failure as failed:
         failure = failed
     for piece in filter(repeats.new, splitter.close()):
         await run.say(piece)
-    run.raw = "".join(plan.said) + raw
-    spoken = run.index - begin + len(plan.said)
-    if problem := failure or turns.complaint(raw, spoken, quoted=quoted):
+    spoken = run.index - begin
+    if problem := failure or turns.complaint(run.raw, spoken, quoted=request.spoken == "quoted"):
         await run.complain(problem)
-    return turns.outcome(failed=failure is not None, spoken=spoken, limited=len(raw) > turns.ANSWER_LIMIT)
+    return turns.outcome(failed=failure is not None, spoken=spoken, limited=len(run.raw) > turns.ANSWER_LIMIT)
 
 
 async def _messages(run: Run, plan: turns.Plan) -> list[prompt.Chat]:
@@ -257,7 +246,7 @@ async def recall(desk: Desk, request: TurnRequested) -> list[memory.Past]:
     """Earlier turns of the session as they were heard; what is settled now is written down."""
     lines = await desk.bus.work.lrange(streams.HISTORY.of(request.session), 0, -1)
     pasts: list[memory.Past] = []
-    for past in memory.load(lines):
+    for past in memory.load(lines)[-memory.TURNS :]:
         if past.turn == request.turn:
             continue
         if past.heard is not None:
@@ -291,23 +280,15 @@ async def remember(desk: Desk, request: TurnRequested, past: memory.Past) -> Non
 
 async def give_up(desk: Desk, request: TurnRequested, failure: Failure) -> None:
     """Tell that this turn failed for good, and end its answer where it stands. May run more than once."""
-    known = await desk.work.answer(request.turn)
-    key = streams.ANSWER.of(request.turn)
-    count, reason = len(known.sentences), "cut" if known.sentences else "failed"
-    pipe = desk.bus.work.pipeline(transaction=True)
-    pipe.hsetnx(key, "count", str(count))
-    pipe.hsetnx(key, "reason", reason)
-    pipe.expire(key, streams.TURN_KEPT_S)
-    await pipe.execute()
+    said = (await desk.work.answer(request.turn)).sentences
+    count, stands = await desk.work.close(request.turn, "cut" if said else "failed")
     sentence = words.clip(failure.sentence, 2_000)
     await desk.tell(request, Failed(turn=request.turn, code=failure.code, sentence=sentence))
-    known = await desk.work.answer(request.turn)
-    text = "".join(known.sentences.values())
-    ended = AnswerEnded(turn=request.turn, count=known.count or 0, text=text, reason=cast("turns.Reason", known.reason))
-    await desk.tell(request, ended)
+    text, reason = "".join(said[index] for index in sorted(said)), cast("turns.Reason", stands)
+    await desk.tell(request, AnswerEnded(turn=request.turn, count=count, text=text, reason=reason))
 
 
-def _named[T](known: Mapping[str, T], name: str, what: str) -> T:
+def _named(known: Mapping[str, T], name: str, what: str) -> T:
     if name in known:
         return known[name]
     names = ", ".join(sorted(known)) or "none"

@@ -19,7 +19,9 @@ from services.contract.failure import Code, Failure
 from services.contract.streams import LISTEN, TURNS, WORK_STREAMS
 from services.runtime.logs import Throttle
 from services.runtime.metrics import BUS_ERRORS
+from services.runtime.wire import mend
 
+mend()
 log = structlog.get_logger(__name__)
 HEAL_S = 0.3
 """Pause before a failed read is tried again."""
@@ -41,7 +43,7 @@ class Bus:
     def __init__(self, work_url: str, live_urls: Sequence[str]) -> None:
         self.work = connect(work_url)
         self.lives = [connect(url) for url in live_urls]
-        self.broker = RedisBroker(work_url, apply_types=False)
+        self.broker = RedisBroker(work_url, apply_types=False, logger=None)  # pyright: ignore[reportArgumentType]  None silences it
 
     def live(self, session: str) -> Redis:
         """The live broker that holds this session: the same for every process with the same list."""

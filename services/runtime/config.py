@@ -1,7 +1,7 @@
 """What `onair.yaml` may say: personas, voices, engines, rooms. A key that is not here is an error that names its line."""
 
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -157,7 +157,7 @@ class Config(Part):
     personas: dict[str, Persona] = {}
     voices: dict[str, Voice] = {}
     engines: Engines = Engines()
-    rooms: dict[str, Room] = {}
+    rooms: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")], Room] = {}
     network: Network = Network()
     gateway: Gateway = Gateway()
     avatar: dict[str, Options] = {}

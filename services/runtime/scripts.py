@@ -57,6 +57,16 @@ return {'ok', tonumber(redis.call('HGET', KEYS[4], 'count')), redis.call('HGET',
 """
 )
 
+# KEYS answer; ARGV seconds kept; as COUNT, by whoever gives the turn up: a fact that needs no owner
+END = """
+if redis.call('HEXISTS', KEYS[1], 'count') == 0 then
+  local n = redis.call('HGET', KEYS[1], 'n') or '0'
+  redis.call('HSET', KEYS[1], 'count', n, 'reason', n == '0' and 'failed' or 'cut')
+  redis.call('EXPIRE', KEYS[1], ARGV[1])
+end
+return {tonumber(redis.call('HGET', KEYS[1], 'count')), redis.call('HGET', KEYS[1], 'reason')}
+"""
+
 # KEYS 5 = spoken; ARGV 5 = index, 6 = seconds kept; attempts only ever grow, also across hand-backs and hand-overs.
 # A terminal sentence keeps its entry: who skipped it may have died before he told the session, so the owner tells it.
 BEGIN = (
@@ -82,6 +92,14 @@ finish(KEYS[1], ARGV[1], ARGV[2])
 return first == 1 and 'ok' or 'done'
 """
 )
+
+# KEYS answer; ARGV reason, seconds kept; what was said so far is all, unless the count is fixed already
+CLOSE = """
+redis.call('HSETNX', KEYS[1], 'count', redis.call('HGET', KEYS[1], 'n') or '0')
+redis.call('HSETNX', KEYS[1], 'reason', ARGV[1])
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+return {tonumber(redis.call('HGET', KEYS[1], 'count')), redis.call('HGET', KEYS[1], 'reason')}
+"""
 
 # KEYS spoken; ARGV index, value, seconds kept; a fact that needs no owner: the first value stands
 SKIP = """
@@ -139,11 +157,11 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) 
 return 0
 """
 
-# KEYS seen, paid, ledger; ARGV seconds, event id, event, row
+# KEYS seen, paid, ledger; ARGV seconds, event id, event, row or ''
 RECEIVE = """
 if not redis.call('SET', KEYS[1], '1', 'NX', 'EX', ARGV[1]) then return 0 end
 redis.call('XADD', KEYS[2], '*', 'event', ARGV[3])
-redis.call('HSETNX', KEYS[3], ARGV[2], ARGV[4])
+if ARGV[4] ~= '' then redis.call('HSETNX', KEYS[3], ARGV[2], ARGV[4]) end
 return 1
 """
 

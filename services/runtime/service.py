@@ -38,6 +38,8 @@ class Service:
     checks: dict[str, Callable[[], Awaitable[str]]] = field(default_factory=dict[str, Callable[[], Awaitable[str]]])
     """Part → '' or the sentence that keeps the service from being ready."""
     closers: list[Callable[[], Awaitable[None]]] = field(default_factory=list[Callable[[], Awaitable[None]]])
+    note: dict[str, int] = field(default_factory=dict[str, int])
+    """What the note of this process says besides its pid and its health port."""
     health: Health = field(init=False)
 
     def __post_init__(self) -> None:
@@ -67,7 +69,7 @@ async def serve(service: Service) -> int:
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
     server, port = listen(service.health, common.health_host, common.health_port)
-    note = _note(common, port)
+    note = _note(service, port)
     tasks: list[asyncio.Task[None]] = []
     try:
         await service.bus.ready()
@@ -97,12 +99,12 @@ def _why(tasks: list[asyncio.Task[None]]) -> int:
 
 
 async def _drain(service: Service, tasks: list[asyncio.Task[None]]) -> None:
-    """Let jobs end or hand them back, then stop everything else."""
-    if service.delivery:
-        await service.delivery.drain()
+    """Stop the loops, so that nobody counts on this worker any more; let jobs end or hand them back; close."""
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    if service.delivery:
+        await service.delivery.drain()
     for close in [*service.closers, service.bus.close]:
         try:
             await close()
@@ -127,12 +129,14 @@ async def _ask(check: Callable[[], Awaitable[str]]) -> str:
         return f"the check itself failed: {type(error).__name__}: {error}"
 
 
-def _note(common: Common, port: int) -> Path:
+def _note(service: Service, port: int) -> Path:
     """Write where this process answers, for who started it; removed at the end."""
+    common = service.common
     folder = common.data / "run"
     folder.mkdir(parents=True, exist_ok=True)
     note = folder / f"{common.service}-{os.getpid()}.json"
-    note.write_text(json.dumps({"service": common.service, "pid": os.getpid(), "health_port": port}))
+    told = {"service": common.service, "pid": os.getpid(), "health_port": port, **service.note}
+    note.write_text(json.dumps(told))
     return note
 
 

@@ -58,11 +58,14 @@ class Show:
         """Give the lease back, so that the next holder need not wait."""
         await self._run(scripts.RELEASE, [streams.LEASE.of(term.room)], [term.me])
 
-    async def receive(self, event: LiveEvent) -> bool:
-        """Keep something paid for: in the paid lane and in the ledger. False if its id came before, in seven days."""
+    async def receive(self, event: LiveEvent, *, row: bool = True) -> bool:
+        """Keep an event in the paid lane; False if its id came before, in seven days.
+
+        `row`: it was paid for, so the ledger says from now on what became of it.
+        """
         keys = [streams.SEEN.of(event.id), streams.PAID.of(event.room), streams.LEDGER.of(event.room)]
-        row = LedgerRow(event=event.model_copy(update={"raw": ""}), state="received", at_ms=now_ms())
-        args = [streams.SEEN_KEPT_S, event.id, event.to_json(), row.to_json()]
+        received = LedgerRow(event=event.model_copy(update={"raw": ""}), state="received", at_ms=now_ms())
+        args = [streams.SEEN_KEPT_S, event.id, event.to_json(), received.to_json() if row else ""]
         return bool(await self._run(scripts.RECEIVE, keys, args))
 
     async def waiting(self, room: str, after: str = "-") -> list[Waiting]:

@@ -98,6 +98,20 @@ class Work:
         verdict, count, stands = await self._turn(scripts.COUNT, entry, fence, [], reason, streams.TURN_KEPT_S)
         return Verdict(_word(verdict)), int(count), _word(stands)
 
+    async def end(self, turn: str) -> tuple[int, str]:
+        """The answer ends where it stands, because it failed for good (`failed` if nothing of it was said, else `cut`).
+
+        The count and the reason that stand; then tell the session.
+        """
+        count, stands = await self._run(scripts.END, [streams.ANSWER.of(turn)], [streams.TURN_KEPT_S])
+        return int(count), _word(stands)
+
+    async def close(self, turn: str, reason: str) -> tuple[int, str]:
+        """End an answer that failed for good where it stands; the count and the reason that stand."""
+        keys = [streams.ANSWER.of(turn)]
+        count, stands = await self._run(scripts.CLOSE, keys, [reason, streams.TURN_KEPT_S])
+        return int(count), _word(stands)
+
     async def begin(self, entry: Entry, fence: Fence, index: int) -> tuple[Verdict, int]:
         """The number of this attempt at the sentence.
 

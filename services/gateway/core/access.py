@@ -2,7 +2,7 @@
 
 import hmac
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import urlsplit
 
 from services.contract.failure import Code, Failure
@@ -77,7 +77,7 @@ def _ours(url: str) -> bool:
     return bool(host) and (_address(host) is not None or "." not in host or host.endswith(_PRIVATE))
 
 
-def _address(host: str) -> object:
+def _address(host: str) -> IPv4Address | IPv6Address | None:
     try:
         return ip_address(host)
     except ValueError:

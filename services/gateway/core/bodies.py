@@ -71,7 +71,7 @@ def history(body: bytes, caps: Caps) -> History:
 def _message(number: int, entry: object, caps: Caps) -> tuple[str, str]:
     fields = cast("dict[str, object]", entry) if isinstance(entry, dict) else {}
     role, content = fields.get("role"), fields.get("content")
-    if role not in ROLES or not isinstance(role, str):
+    if role not in ROLES:
         raise Failure(Code.BAD_INPUT, f"msg[{number}].role must be one of {', '.join(ROLES)}")
     if not isinstance(content, str):
         raise Failure(Code.BAD_INPUT, f"msg[{number}].content must be a text")

@@ -1,6 +1,6 @@
 """What the gateway needs from outside."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Protocol
 
 from services.contract.gateway import ClipHeard
@@ -19,7 +19,7 @@ class Desk(Protocol):
         """Have the clip recognised."""
         ...
 
-    def follow(self, session: str) -> AsyncIterator[tuple[Message, bytes]]:
+    def follow(self, session: str) -> AsyncGenerator[tuple[Message, bytes]]:
         """Entries of a session from its beginning, each with its raw bytes, as they come, for ever."""
         ...
 

@@ -1,8 +1,7 @@
 """From a raw frame to events: a total function, whatever the platform sends."""
 
-from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from services.contract.ingest import LiveEvent
 from services.ingest.core import bilibili, douyin
@@ -50,20 +49,3 @@ def _events(origin: Origin, dialect: Dialect) -> tuple[LiveEvent, ...]:
     if not isinstance(body, dict):
         raise UnreadableError("not_an_object")
     return reader(table(body))  # pyright: ignore[reportUnknownArgumentType]  table() gives it its type
-
-
-@dataclass
-class Duplicates:
-    """The newest `kept` ids, for lanes whose events may be forgotten: there a second delivery is a nuisance, no harm."""
-
-    kept: int = 4_096
-    _ids: OrderedDict[str, None] = field(default_factory=OrderedDict[str, None])
-
-    def seen(self, event_id: str) -> bool:
-        """Whether the id was given before and is still remembered; it is from now on."""
-        if event_id in self._ids:
-            return True
-        self._ids[event_id] = None
-        if len(self._ids) > self.kept:
-            self._ids.popitem(last=False)
-        return False

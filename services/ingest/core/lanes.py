@@ -76,7 +76,8 @@ class Lanes:
 
     def expire(self, now_ms: int) -> list[Decided]:
         """Drop the comments and welcomes that have become too old."""
-        stale = [item for lane in self._lanes.values() for item in lane.values() if self.is_stale(item, now_ms)]
+        waiting = (*self._lanes[Lane.CHAT].values(), *self._lanes[Lane.WELCOME].values())
+        stale = [item for item in waiting if self.is_stale(item, now_ms)]
         for item in stale:
             del self._lanes[item.lane][item.key]
         return _drops(stale, "stale")

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from services.contract.ingest import Lane, LedgerRow, LiveEvent, TurnRequested
+from services.contract.ingest import Kind, Lane, LedgerRow, LiveEvent, TurnRequested
+from services.ingest.core.bilibili import is_summary
 from services.ingest.core.items import Turn
 from services.ingest.core.policy import Policy
 from services.ingest.core.templates import render
@@ -57,7 +58,18 @@ def ledger_rows(
     reason: str = "",
     samples: int = 0,
 ) -> list[LedgerRow]:
-    """What the ledger says of those of the events that were paid for."""
-    paid = (event for event in events if event.lane is Lane.PAID)
+    """What the ledger says of those of the events that were paid for.
+
+    A platform's withdrawal is no purchase, nor is its summary of a combo whose gifts are in the ledger.
+    """
+    summed_up = state == "withdrawn" and reason == "combo"
+    paid = (
+        event for event in events if event.lane is Lane.PAID and event.kind is not Kind.WITHDRAWAL and not summed_up
+    )
     sound = samples if state == "spoken" else 0
     return [LedgerRow(event=e, state=state, reason=reason, turn=turn, at_ms=at_ms, samples=sound) for e in paid]
+
+
+def has_row(event: LiveEvent) -> bool:
+    """Whether the ledger counts the event as soon as it comes: a summary is counted only if it is answered itself."""
+    return event.kind is not Kind.WITHDRAWAL and not is_summary(event)

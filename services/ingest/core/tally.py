@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from services.contract.ingest import Decided, Lane, LiveEvent, ShowEnded
+from services.contract.ingest import Decided, Kind, Lane, LiveEvent, ShowEnded
 
 
 class Tally:
@@ -15,7 +15,7 @@ class Tally:
 
     def event(self, event: LiveEvent) -> None:
         """Something happened in the room that could be answered."""
-        if event.lane is not Lane.CONTROL:
+        if event.lane is not Lane.CONTROL and event.kind is not Kind.WITHDRAWAL:
             self.received += 1
 
     def duplicate(self) -> None:
@@ -25,8 +25,8 @@ class Tally:
     def decided(self, decided: Decided) -> None:
         """A choice about an event."""
         if decided.choice == "settle":
-            self.answered += 1
-        elif decided.choice in {"drop", "withdraw"}:
+            self.answered += decided.reason == "spoken"
+        elif decided.choice in {"drop", "withdraw"} and decided.event and decided.event.kind is not Kind.WITHDRAWAL:
             self.dropped[decided.reason] += 1
 
     def end(self) -> ShowEnded:

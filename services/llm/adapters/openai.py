@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -34,6 +34,8 @@ class Options:
     token_s: float = 10.0
     """To the first token, and between two."""
     total_s: float = 90.0
+    rest_s: float = 0.1
+    """What a server gets to end its response after its last event."""
     pause_s: float = 0.3
     """Before a retry."""
 
@@ -45,17 +47,8 @@ class OpenAIModel:
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        self._http = httpx2.AsyncClient(
-            timeout=httpx2.Timeout(options.token_s, connect=options.connect_s),
-            proxy=options.proxy or None,
-            trust_env=False,
-            follow_redirects=False,
-        )
         self._client = AsyncOpenAI(
-            api_key=options.key or "none",
-            base_url=options.base_url,
-            max_retries=0,
-            http_client=self._http,
+            api_key=options.key or "none", base_url=options.base_url, max_retries=0, http_client=_http(options)
         )
         self._problem = ""
         self._checked = 0.0
@@ -89,7 +82,7 @@ class OpenAIModel:
         self._problem, self._checked = "", now
         try:
             async with asyncio.timeout(self._options.connect_s * 2):
-                await self._client.models.list()
+                await self._client.models.with_raw_response.list()
         except APIStatusError as error:
             if error.status_code not in {404, 405, 429, 501}:
                 self._problem = self._status(error).sentence
@@ -114,6 +107,7 @@ class OpenAIModel:
             events = await stack.enter_async_context(aclosing(_events(response.iter_bytes())))
             while data := await self._next(events, end):
                 if data == "[DONE]":
+                    await self._rest(events)
                     return
                 delta, ended = self._delta(data)
                 finished = finished or ended
@@ -128,6 +122,12 @@ class OpenAIModel:
     async def _next(self, events: AsyncGenerator[str, None], end: float) -> str:
         async with self._patience(end):
             return await anext(events, "")
+
+    async def _rest(self, events: AsyncGenerator[str, None]) -> None:
+        """Read to the end, which mostly is there already: only then can the connection be used again."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._options.rest_s):
+                await anext(events, "")
 
     def _delta(self, data: str) -> tuple[str, bool]:
         """Text of one event, and whether it is the last with text. Null contents and empty choices are no text."""
@@ -198,6 +198,15 @@ class OpenAIModel:
         code = Code.ENGINE_BROKEN if status >= 500 else Code.ENGINE_REFUSED  # noqa: PLR2004
         told = self._safe(error.message)
         return Failure(code, f"{where} answered {status}: {told}", retryable=code is Code.ENGINE_BROKEN)
+
+
+def _http(options: Options) -> httpx2.AsyncClient:
+    limits = httpx2.Timeout(options.token_s, connect=options.connect_s)
+    try:
+        return httpx2.AsyncClient(timeout=limits, proxy=options.proxy or None, trust_env=False, follow_redirects=False)
+    except (ValueError, ImportError) as error:
+        remedy = "write http://host:port, or socks5://host:port with the extra `proxy` installed"
+        raise Failure(Code.BAD_CONFIG, f"network.proxy for openai cannot be used ({error}); {remedy}") from error
 
 
 def _now() -> float:

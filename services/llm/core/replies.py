@@ -27,14 +27,14 @@ SOMEBODY = {"zh": "这位朋友", "en": "my friend"}
 WHO = re.compile(
     r"你是谁|你叫什么|真人|机器人|脚本|人工智能|自我介绍|who are you|your name|scripted|robot|\bAI\b", re.IGNORECASE
 )
-NAME = r"^(?P<name>.{1,24}?)[，, ]*"
+NAME = r"^(?P<name>.{1,24}?)[，, ]*(?:刚刚|刚|has just |just )?"
 
 ZH = (
     _rule(NAME + r"(?:开通|续费|上舰|成为).*", "欢迎{name}登船！有你在，这艘船稳多了。", "谢谢{name}上舰，船长给你留好座位了！"),
     _rule(NAME + r"(?:投喂|赠送|送出|送了).*", "谢谢{name}的礼物，你的眼光真好！", "{name}出手真大方，谢谢你！", "收到啦，{name}今天一定有好运！"),
-    _rule(NAME + r"进入直播间.*", "欢迎{name}，随便坐，来聊聊今天过得怎么样？", "{name}来啦，正好赶上热闹的时候！"),
+    _rule(NAME + r"(?:进入|来到)了?直播间.*", "欢迎{name}，随便坐，来聊聊今天过得怎么样？", "{name}来啦，正好赶上热闹的时候！"),
     _rule(NAME + r"关注了.*", "谢谢{name}的关注，以后就是老朋友了！", "{name}关注了我，今天又多了一份开心。"),
-    _rule(NAME + r"分享了.*", "谢谢{name}帮忙分享，人多了才热闹！"),
+    _rule(NAME + r"(?:分享了|把直播间分享).*", "谢谢{name}帮忙分享，人多了才热闹！"),
     _rule(NAME + r"(?:给你)?点了?赞.*", "谢谢{name}的赞，我收下了！", "{name}的手速真快，谢谢点赞！"),
     _rule(r"话题|闲聊|冷场|没人说话", "大家最近在听什么歌？写在弹幕里吧。", "说个小事，我昨天数了一晚上星星。结果数到一半就睡着了。"),
     _rule(r"介绍.*(?:直播间|节目)", "这里是演示直播间，你写弹幕，我来回答。送礼物和留言都会被念到哦。"),
@@ -68,12 +68,12 @@ ZH = (
 ZH_OTHER = ("嗯嗯，接着说，我在听。", "原来是这样，有意思！", "说得好，我记下来了。", "我懂你的意思，大家觉得呢？")
 
 EN = (
-    _rule(NAME + r"(?:joined the crew|became a|boarded).*", "Welcome aboard, {name}! The ship is steadier with you."),
+    _rule(NAME + r"(?:joined the crew|joined with|became a|boarded).*", "Welcome aboard, {name}! The ship is steadier with you."),
     _rule(NAME + r"(?:sent|gave|gifted).*", "Thank you, {name}, what a lovely gift!", "{name}, you made my day. Thank you!"),
-    _rule(NAME + r"(?:entered|came in).*", "Welcome, {name}! Take a seat and tell us how you are."),
-    _rule(NAME + r"followed.*", "Thanks for the follow, {name}! Now we are friends."),
+    _rule(NAME + r"(?:entered|came in|come in).*", "Welcome, {name}! Take a seat and tell us how you are."),
+    _rule(NAME + r"follow(?:ed|s you).*", "Thanks for the follow, {name}! Now we are friends."),
     _rule(NAME + r"shared.*", "Thank you for sharing, {name}! The more the merrier."),
-    _rule(NAME + r"liked.*", "Thanks for the like, {name}!"),
+    _rule(NAME + r"like(?:d|s the (?:show|stream)).*", "Thanks for the like, {name}!"),
     _rule(r"\btopic|small talk|quiet", "What have you been listening to lately? Write it in the chat."),
     _rule(r"introduce", "This is a demo show. You write, and I answer out loud."),
     _rule(r"\bI (?:goed|go) .*yesterday", "A small correction: say, I went, when you talk about yesterday. Where did you go?"),

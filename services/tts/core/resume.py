@@ -1,17 +1,19 @@
 """Where a sentence goes on that somebody else began."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from services.contract.message import Message
-from services.contract.tts import AIR_RATE, SpeechChunk, SpeechEnded, SpeechStarted
-from services.runtime.sound import SAMPLE_BYTES
+from services.contract.tts import AIR_RATE, SpeechChunk, SpeechStarted
+from services.runtime.timeline import heard
 from services.runtime.words import is_cjk
 
 WIDE_MS = 230
 """Length of a Chinese, Japanese or Korean character at a moderator's pace, about 4.3 a second."""
 NARROW_MS = 68
 """Length of a letter or digit: 175 English words of five letters a minute."""
+Told = tuple[int, Message, bytes]
+"""An entry of a session: when it was written in Unix milliseconds, the message, its bytes."""
 
 
 @dataclass(frozen=True)
@@ -19,39 +21,32 @@ class Prior:
     """What the session already tells of a sentence."""
 
     reached: int = 0
-    """Samples that were published."""
-    ended: int | None = None
-    """Length of the sentence, if its end was published."""
-    attempt: int = 0
+    """Samples that its readers have."""
+    over: bool = False
+    """Whether it is over for them."""
     engine: str = ""
     """Whose sound it is at `reached`."""
     base: int = 0
     """Where that engine's rendition begins."""
+    sound_ms: int = 0
+    """When its newest sound was written, Unix milliseconds; 0 if there is none."""
 
 
-def fold(entries: Iterable[tuple[Message, bytes]], turn: str, index: int) -> Prior:
-    """Read the session as its readers do: chunks and ends of an attempt that was superseded do not count."""
-    prior = Prior()
-    for message, blob in entries:
-        match message:
-            case SpeechStarted() if (message.turn, message.index) == (turn, index):
-                prior = _started(prior, message)
-            case SpeechChunk() if (message.turn, message.index, message.attempt) == (turn, index, prior.attempt):
-                reached = message.sample_offset + len(blob) // SAMPLE_BYTES
-                prior = replace(prior, reached=max(prior.reached, reached))
-            case SpeechEnded() if (message.turn, message.index, message.attempt) == (turn, index, prior.attempt):
-                prior = replace(prior, ended=message.samples)
-            case _:
-                pass
-    return prior
+def fold(entries: Sequence[Told], turn: str, index: int) -> Prior:
+    """Read the session as its readers do; another engine's rendition begins where it takes over."""
+    mine = [told for told in entries if _is_of(told[1], turn, index)]
+    reached, over = heard([(message, blob) for _, message, blob in mine], turn, index)
+    attempt, engine, base = 0, "", 0
+    for _, message, _ in mine:
+        if isinstance(message, SpeechStarted) and message.attempt > attempt:
+            base = base if message.engine == engine else message.from_sample
+            attempt, engine = message.attempt, message.engine
+    sounds = [ms for ms, message, _ in mine if isinstance(message, SpeechChunk)]
+    return Prior(reached, over, engine, base, max(sounds, default=0))
 
 
-def _started(prior: Prior, message: SpeechStarted) -> Prior:
-    """A higher attempt takes over; another engine's rendition begins where it takes over."""
-    if prior.ended is not None or message.attempt <= prior.attempt:
-        return prior
-    base = prior.base if message.engine == prior.engine else message.from_sample
-    return replace(prior, attempt=message.attempt, engine=message.engine, base=base)
+def _is_of(message: Message, turn: str, index: int) -> bool:
+    return (getattr(message, "turn", None), getattr(message, "index", None)) == (turn, index)
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ class Show(RuleBasedStateMachine):
         self.now = T0
         self.number = 0
         self.epoch = 0
+        self.until = 0
         self.director = Director(ROOM, POLICY, T0)
         self.rows: dict[str, LedgerRow] = {}
         self.paid: dict[str, LiveEvent] = {}
@@ -44,7 +45,7 @@ class Show(RuleBasedStateMachine):
                 case Air(turn):
                     self.air(turn)
                 case Drop(turn):
-                    self.floor.pop(turn.id, None)
+                    self.drop(turn)
                 case Settle(events, state, reason, turn):
                     self.settle(events, state, reason, turn)
                 case Decide(decided):
@@ -52,9 +53,16 @@ class Show(RuleBasedStateMachine):
         for turn in self.director.floor:
             self.floor[turn.id] = turn
 
+    def drop(self, turn: Turn) -> None:
+        """What is dropped is silent."""
+        self.floor.pop(turn.id, None)
+        if turn.aired_ms:
+            self.until = 0
+
     def ask(self, choice: Choice) -> None:
         """A choice is fair: a comment is passed over by at most `chat_every` paid answers."""
         assert self.asked is None
+        assert choice.item.tries <= 1
         assert (
             choice.lane is not Lane.PAID
             or self.passed < POLICY.chat_every
@@ -67,6 +75,9 @@ class Show(RuleBasedStateMachine):
         assert turn.id in self.floor
         assert not [one for one in self.floor.values() if one.aired_ms]
         assert not self.director.lanes.is_stale(turn.choice.item, self.now)
+        assert not self.director.lanes.is_withdrawn(turn.choice.item)
+        assert self.now >= self.until
+        self.until = self.now + turn.audio_ms
         if turn.choice.lane is Lane.CHAT:
             self.passed = 0
         elif turn.choice.lane is Lane.PAID and self.director.lanes.chat_waits(self.now):
@@ -88,6 +99,7 @@ class Show(RuleBasedStateMachine):
             assert self.paid.pop(event.id) is not None
             assert self.rows[event.id].state not in FINAL
             assert state != "spoken" or self.heard[event.id] == 1
+            assert state != "withdrawn" or reason in {"withdrawn", "withdrawal", "combo"}
             update = {"state": state, "reason": reason, "turn": turn}
             self.rows[event.id] = self.rows[event.id].model_copy(update=update)
 
@@ -134,18 +146,20 @@ class Show(RuleBasedStateMachine):
         id_ = f"bilibili:combo:{combo}:{self.fresh()}" if summary else self.fresh()
         self.receive(gift(id_, self.now, combo=combo, lane=lane, viewer=viewer))
 
-    @precondition(lambda self: self.ids)
-    @rule(data=st.data())
-    def platform_withdraws(self, data: st.DataObject) -> None:
-        """Something is taken back, perhaps before it comes."""
-        id_ = data.draw(st.sampled_from([*self.ids, f"e{self.number + 2}"]))
-        self.receive(withdrawal(self.fresh(), id_, at_ms=self.now))
-
-    @precondition(lambda self: self.rows)
-    @rule(data=st.data())
-    def platform_repeats(self, data: st.DataObject) -> None:
-        """A paid event comes a second time."""
-        self.receive(self.rows[data.draw(st.sampled_from(sorted(self.rows)))].event)
+    @rule(what=st.sampled_from(["withdraw", "repeat", "interrupt", "restart", "down"]), data=st.data())
+    def trouble(self, what: str, data: st.DataObject) -> None:
+        """Something is taken back, perhaps before it comes; comes twice; the operator, or a crash, cuts in."""
+        if what == "withdraw":
+            ids = [*self.paid, *self.chat, f"e{self.number + 2}"]
+            self.receive(withdrawal(self.fresh(), data.draw(st.sampled_from(ids)), at_ms=self.now))
+        elif what == "repeat" and self.rows:
+            self.receive(self.rows[data.draw(st.sampled_from(sorted(self.rows)))].event)
+        elif what == "interrupt":
+            self.epoch += 1
+            self.carry(self.director.interrupted(self.epoch, self.now))
+        else:
+            self.restart(60_000 if what == "down" else 0)
+        self.restock()
 
     @precondition(lambda self: self.asked)
     @rule(accepted=st.integers(0, 4), late=st.booleans())
@@ -172,25 +186,25 @@ class Show(RuleBasedStateMachine):
                 self.chat |= {event.id: event for event in item.events}
 
     @precondition(lambda self: self.floor)
-    @rule(data=st.data(), audio_ms=st.integers(1, 6_000))
-    def turn_sounds(self, data: st.DataObject, audio_ms: int) -> None:
-        """Some sound of a turn is made."""
+    @rule(data=st.data(), audio_ms=st.sampled_from([0, 500, 6_000]), then=st.sampled_from(["", "", "ends", "fails"]))
+    def turn_goes_on(self, data: st.DataObject, audio_ms: int, then: str) -> None:
+        """Some sound of a turn is made; then it may end, with what it has said, or break."""
         turn = self.floor[data.draw(st.sampled_from(sorted(self.floor)))]
-        self.director.sounded(turn.id, audio_ms, self.now)
-        if turn.aired_ms and not turn.audio_ms and turn.choice.lane is Lane.PAID:
-            self.hear(turn)
-        self.carry([])
-
-    @precondition(lambda self: self.floor)
-    @rule(data=st.data(), fails=st.booleans())
-    def turn_ends(self, data: st.DataObject, *, fails: bool) -> None:
-        """A turn ends: with what it has said, or not at all."""
-        turn = self.floor[data.draw(st.sampled_from(sorted(self.floor)))]
-        if fails:
+        self.sound(turn, audio_ms)
+        if then == "ends":
+            self.carry(self.director.ended(turn.id, spoken=turn.audio_ms + audio_ms > 0, now_ms=self.now))
+        elif then == "fails":
             self.carry(self.director.failed(turn.id, "engine_broken", self.now))
-        else:
-            self.carry(self.director.ended(turn.id, spoken=turn.audio_ms > 0, now_ms=self.now))
         self.restock()
+
+    def sound(self, turn: Turn, audio_ms: int) -> None:
+        """What is made of a turn on air is heard at once, or after what was made before."""
+        self.director.sounded(turn.id, audio_ms, self.now)
+        if turn.aired_ms and audio_ms:
+            self.until = max(self.until, self.now) + audio_ms
+            if not turn.audio_ms and turn.choice.lane is Lane.PAID:
+                self.hear(turn)
+        self.carry([])
 
     @rule(ms=st.sampled_from([1, 100, 1_000, 3_000, 8_000, 16_000, 31_000, 70_000]))
     def time_passes(self, ms: int) -> None:
@@ -199,14 +213,6 @@ class Show(RuleBasedStateMachine):
         self.carry(self.director.tick(self.now))
         self.restock()
 
-    @rule()
-    def interrupt(self) -> None:
-        """The operator stops what is being said."""
-        self.epoch += 1
-        self.carry(self.director.interrupted(self.epoch, self.now))
-        self.restock()
-
-    @rule(down_ms=st.sampled_from([0, 1_000, 60_000]))
     def restart(self, down_ms: int) -> None:
         """The process is killed; another one takes over from the store and hears of the sound again."""
         told = [(turn.id, turn.audio_ms, turn.aired_ms, turn.ended) for turn in self.floor.values()]
@@ -218,12 +224,12 @@ class Show(RuleBasedStateMachine):
             ROOM, POLICY, self.now, rows=self.rows.values(), waiting=waiting, floor=floor
         )
         self.carry(orders)
+        self.until = max((aired_ms + audio_ms for _, audio_ms, aired_ms, _ in told if aired_ms), default=0)
         for id_, audio_ms, aired_ms, ended in told:
             self.director.sounded(id_, audio_ms, aired_ms)
             if ended:
                 self.carry(self.director.ended(id_, spoken=True, now_ms=self.now))
         self.carry(self.director.interrupted(self.epoch, self.now))
-        self.restock()
 
     @invariant()
     def the_floor_holds_two(self) -> None:
@@ -255,9 +261,7 @@ class Show(RuleBasedStateMachine):
             if self.asked:
                 self.request_is_answered(accepted=1, late=False)
             for turn in list(self.floor.values()):
-                if turn.aired_ms and not turn.audio_ms and turn.choice.lane is Lane.PAID:
-                    self.hear(turn)
-                self.director.sounded(turn.id, 100, self.now)
+                self.sound(turn, 100)
                 self.carry(self.director.ended(turn.id, spoken=True, now_ms=self.now))
             self.time_passes(1_000)
             if not self.paid and not len(self.director.lanes):
@@ -266,5 +270,5 @@ class Show(RuleBasedStateMachine):
         assert all(row.state in FINAL for row in self.rows.values())
 
 
-Show.TestCase.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
+Show.TestCase.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
 TestShow = Show.TestCase

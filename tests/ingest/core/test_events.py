@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from services.contract.ingest import LiveEvent
 from services.ingest.core import bilibili
 from services.ingest.core.douyin import Dialect
-from services.ingest.core.events import Duplicates, parse
+from services.ingest.core.events import parse
 from services.ingest.core.ports import Frame
 from tests.ingest.core.samples import (
     DANMAKU,
@@ -191,13 +191,3 @@ def test_laps() -> None:
     assert one(gift, lap=2).combo == "bilibili:c#2"
     assert one(delete, lap=2).withdraws == (one(SUPER_CHAT, lap=2).id,) == ("bilibili:super_chat:6522809#2",)
     assert one(SUPER_CHAT, lap=0).id == "bilibili:super_chat:6522809"
-
-
-@given(st.lists(st.integers(0, 9).map(str), max_size=60), st.integers(1, 5))
-def test_duplicates(ids: list[str], kept: int) -> None:
-    """An id is seen if it is among the newest that were new, and never more than `kept` are remembered."""
-    ring, newest = Duplicates(kept), list[str]()
-    for event_id in ids:
-        assert ring.seen(event_id) == (event_id in newest)
-        if event_id not in newest:
-            newest = [*newest, event_id][-kept:]

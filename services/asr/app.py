@@ -1,0 +1,49 @@
+"""Puts asr together: the ears that the configuration names, behind the handlers."""
+
+from typing import cast
+
+import structlog
+
+from services.asr.adapters.offline import Offline, SileroDetector
+from services.asr.adapters.scripted import Scripted, ScriptedDetector
+from services.asr.adapters.soxr import resample
+from services.asr.core.ports import Recogniser
+from services.asr.handlers import Desk, attach
+from services.asr.settings import Settings
+from services.contract import streams
+from services.runtime.bus import Bus
+from services.runtime.delivery import Delivery
+from services.runtime.service import Service
+from services.runtime.sessions import Sessions
+from services.runtime.work import Work
+
+log = structlog.get_logger(__name__)
+
+
+def build(settings: Settings) -> Service:
+    """The service."""
+    bus = Bus(settings.common.work_url, settings.common.live_urls)
+    work, recogniser = Work(bus.work), make_recogniser(settings)
+    detector = ScriptedDetector if isinstance(recogniser, Scripted) else SileroDetector
+
+    async def clip(session: str) -> bytes | None:
+        return cast("bytes | None", await bus.live(session).get(streams.CLIP.of(session)))
+
+    delivery = Delivery(bus, work, "asr")
+    attach(delivery, Desk(work, Sessions(bus), clip, detector, recogniser, resample), settings.workers)
+    return Service(
+        settings.common,
+        bus,
+        delivery,
+        checks={f"recogniser {recogniser.name}": recogniser.check},
+        closers=[recogniser.close],
+    )
+
+
+def make_recogniser(settings: Settings) -> Recogniser:
+    """The recogniser that `engines.asr` names; offline if it names none."""
+    wanted = settings.config.engines.asr
+    if "scripted" in wanted:
+        return Scripted([str(text) for text in wanted["scripted"].get("texts", [])])
+    log.warning("speech is recognised offline: English only, experimental")
+    return Offline()

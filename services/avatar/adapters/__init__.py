@@ -1,0 +1,1 @@
+"""Puppets, one file each."""

@@ -1,0 +1,1 @@
+"""How the puppet stands at which moment: pure."""

@@ -1,0 +1,112 @@
+"""Puts the gateway together: its routes, its port, its server."""
+
+import asyncio
+import errno
+import socket
+from collections.abc import Generator
+from contextlib import contextmanager
+from functools import partial
+
+import uvicorn
+from fastapi import FastAPI
+
+from services.contract.failure import Code, Failure
+from services.gateway.api import asr, chat, health
+from services.gateway.api.guard import Guard
+from services.gateway.api.http import on_failure
+from services.gateway.core.access import Rules, may_listen
+from services.gateway.core.caps import Caps
+from services.gateway.core.ports import Desk
+from services.gateway.handlers import BusDesk
+from services.gateway.settings import Settings
+from services.runtime.bus import Bus
+from services.runtime.config import Config
+from services.runtime.health import Health
+from services.runtime.service import Service
+
+GRACE_S = 2
+"""A stop waits so long for answers that are being streamed, then cuts them short."""
+SPARE_CONNECTIONS = 32
+"""Connections to a broker besides one for each session that is followed."""
+
+
+def build(settings: Settings, caps: Caps | None = None) -> Service:
+    """The service, its port taken; raises Failure(BAD_CONFIG) that names the remedy."""
+    caps = caps or Caps()
+    may_listen(settings.host, settings.rules)
+    persona = _persona(settings.config)
+    bus = Bus(settings.common.work_url, settings.common.live_urls)
+    for redis in (bus.work, *bus.lives):
+        redis.connection_pool.max_connections = caps.streams + caps.clips + SPARE_CONNECTIONS
+    listener = listen(settings.host, settings.port)
+    service = Service(settings.common, bus, note={"port": int(listener.getsockname()[1])})
+    app = web(BusDesk(bus), service.health, persona, settings.rules, caps)
+    service.loops.append(partial(serve, app, listener))
+    return service
+
+
+def web(desk: Desk, state: Health, persona: str, rules: Rules, caps: Caps) -> FastAPI:
+    """The routes behind their door."""
+    app = FastAPI(title="OnAir", docs_url=None, redoc_url=None)
+    app.add_exception_handler(Failure, on_failure)
+    app.add_middleware(Guard, rules=rules)
+    for routes in (asr.router(desk, caps), chat.router(desk, caps, persona), health.router(state)):
+        app.include_router(routes)
+    return app
+
+
+def _persona(config: Config) -> str:
+    """Who answers chats; raises Failure(BAD_CONFIG) if nobody has that name."""
+    name = config.gateway.persona
+    if name not in config.personas:
+        known = ", ".join(sorted(config.personas)) or "none"
+        raise Failure(Code.BAD_CONFIG, f"gateway.persona is {name!r}, who is not among the personas; known: {known}")
+    return name
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """The port, taken; raises Failure(BAD_CONFIG) that says why it cannot be had and what to do."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise Failure(Code.BAD_CONFIG, _why(host, port, error)) from error
+
+
+def _why(host: str, port: int, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} on {host} is taken by another program: end it, or choose another port with GATEWAY_PORT"
+    if error.errno == errno.EACCES:
+        return f"port {port} needs privileges: choose one above 1023 with GATEWAY_PORT"
+    return f"cannot listen on {host} port {port} ({error.strerror or error}): set GATEWAY_HOST to an address of this machine"
+
+
+class Server(uvicorn.Server):
+    """A server that leaves signals to the service it is part of."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Take none."""
+        yield
+
+
+async def serve(app: FastAPI, listener: socket.socket) -> None:
+    """Serve until cancelled; answers in the making then have `GRACE_S` to end."""
+    config = uvicorn.Config(
+        app,
+        lifespan="off",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+    server = Server(config)
+    task = asyncio.ensure_future(server.serve(sockets=[listener]))
+    try:
+        await asyncio.shield(task)
+    finally:
+        server.should_exit = True
+        await task
+        if server.server_state.tasks:
+            await asyncio.wait(server.server_state.tasks, timeout=GRACE_S)

@@ -1,0 +1,7 @@
+"""Runs tts: python -m services.tts."""
+
+from services.runtime.service import run
+from services.tts.app import build
+from services.tts.settings import read
+
+run(lambda: build(read()))

@@ -1,0 +1,81 @@
+"""Who may come in."""
+
+import pytest
+
+from services.contract.failure import Code, Failure
+from services.gateway.core.access import Rules, Visit, check, is_loopback, may_listen
+
+TOKEN = "correct horse"  # noqa: S105  a test's own
+OPEN, LOCKED, PUBLISHED = Rules(), Rules(token=TOKEN), Rules(loopback=True)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
+def test_this_machine_needs_no_token_to_listen_on_itself(host: str) -> None:
+    """Loopback addresses are this machine's own."""
+    assert is_loopback(host)
+    may_listen(host, OPEN)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "::", "example.com"])  # noqa: S104  refused
+def test_the_network_is_not_let_in_by_accident(host: str) -> None:
+    """Any other address needs a token, or a word that the port is published on loopback; the sentence names both."""
+    with pytest.raises(Failure, match=r"ONAIR_TOKEN.*GATEWAY_EXPOSED=loopback") as caught:
+        may_listen(host, OPEN)
+    assert caught.value.code is Code.BAD_CONFIG
+    may_listen(host, LOCKED)
+    may_listen(host, PUBLISHED)
+
+
+@pytest.mark.parametrize(
+    "visit",
+    [
+        Visit(client="127.0.0.1", host="127.0.0.1:8000"),
+        Visit(client="::1", host="[::1]:8000"),
+        Visit(client="127.0.0.1", host="localhost:8000", origin="http://localhost:8080"),
+        Visit(client="127.0.0.1", host="LOCALHOST."),
+        Visit(client="127.0.0.1", host="gateway:8000"),
+        Visit(client="127.0.0.1", host="host.docker.internal:8000"),
+        Visit(client="127.0.0.1"),
+    ],
+)
+def test_this_machine_comes_in_without_a_token(visit: Visit) -> None:
+    """By its addresses and by names that no public domain can have."""
+    check(visit, OPEN)
+    check(visit, LOCKED)
+
+
+@pytest.mark.parametrize(
+    "visit",
+    [
+        Visit(client="127.0.0.1", host="evil.example:8000"),
+        Visit(client="127.0.0.1", host="localhost.evil.example"),
+        Visit(client="127.0.0.1", host="evil.example#localhost"),
+        Visit(client="127.0.0.1", host="localhost@evil.example"),
+        Visit(client="127.0.0.1", host="localhost", origin="https://evil.example"),
+        Visit(client="127.0.0.1", host="localhost", origin="null"),
+        Visit(client="127.0.0.1", host="localhost", origin="http://[evil"),
+    ],
+)
+def test_foreign_pages_do_not_come_in_through_this_machines_browser(visit: Visit) -> None:
+    """A public name in Host is DNS rebinding, one in Origin a foreign page; the token opens nevertheless."""
+    with pytest.raises(Failure, match="is not this machine") as caught:
+        check(visit, OPEN)
+    assert caught.value.code is Code.UNAUTHORIZED
+    check(Visit(visit.client, visit.host, visit.origin, f"Bearer {TOKEN}"), LOCKED)
+
+
+@pytest.mark.parametrize("client", ["192.168.1.7", "fe80::1", "", "testclient"])
+@pytest.mark.parametrize("authorization", ["", "Bearer wrong", f"bearer {TOKEN}x", f"Basic {TOKEN}", "Bearer ", "你"])
+def test_others_need_the_token(client: str, authorization: str) -> None:
+    """Another machine without the very token stays out; where none is set, nobody has it."""
+    for rules in (OPEN, LOCKED):
+        with pytest.raises(Failure, match="Authorization: Bearer"):
+            check(Visit(client=client, host="onair.example", authorization=authorization), rules)
+    check(Visit(client=client, host="onair.example", authorization=f"Bearer {TOKEN}"), LOCKED)
+
+
+def test_a_port_published_on_loopback_has_only_local_clients() -> None:
+    """In a container the peer's address is the bridge's; the names are checked all the same."""
+    check(Visit(client="172.17.0.1", host="localhost:8000"), PUBLISHED)
+    with pytest.raises(Failure, match="is not this machine"):
+        check(Visit(client="172.17.0.1", host="evil.example"), PUBLISHED)
