@@ -1,5 +1,7 @@
 """`onair try avatar`: lets the puppet speak a WAV file and draws its mouth."""
 
+import asyncio
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,8 +9,8 @@ import numpy as np
 
 from onair.demo import RECORDING, shipped
 from onair.drive import DONE, say, tell
+from onair.ready import page
 from onair.tryout import EXAMPLES, ROOM, Bench, alone, bytes_of
-from services.contract.avatar import Posed
 from services.contract.failure import Code, Failure
 from services.contract.ingest import TurnAired
 from services.contract.llm import AnswerEnded
@@ -19,8 +21,10 @@ TURN = "try-1"
 CHUNK = AIR_RATE // 5
 """Samples of 200 ms."""
 BARS = " ▁▂▃▄▅▆▇█"
-QUIET_S = 3.0
-"""So long after the last pose it is over."""
+FRAME_S = 0.04
+LAG_S = 1.0
+"""The mouth moves on the playback clock, a little after the sound was said."""
+_MOUTH = re.compile(r"^onair_puppet_mouth\{[^}]*\} ([0-9.e+-]+)$", re.MULTILINE)
 
 
 def to_air(body: bytes) -> bytes:
@@ -49,23 +53,31 @@ def curve(mouths: Sequence[float], width: int = 76) -> str:
 async def avatar(file: Path | None, config: Path | None) -> int:
     """Print the mouth as a small curve."""
     pcm = to_air(await bytes_of(shipped(file or EXAMPLES / "weather-en.wav")))
-    poses: list[Posed] = []
+    seconds = len(pcm) / 2 / AIR_RATE
     async with alone("avatar", config, shipped(RECORDING)) as bench:
+        watch = asyncio.create_task(mouths(bench.health_port, seconds + LAG_S))
         await speak(bench, pcm)
-        try:
-            async for item in bench.heard(QUIET_S + len(pcm) / 2 / AIR_RATE):
-                if isinstance(item.message, Posed):
-                    poses.append(item.message)
-                    if len(poses) > 1 and item.message.at_ms - poses[0].at_ms > len(pcm) * 500 // AIR_RATE:
-                        break
-        except Failure as failure:
-            if failure.code is not Code.EXPIRED or not poses:
-                raise
-    say(curve([pose.mouth for pose in poses]))
-    tell(
-        f"{len(poses)} frames over {(poses[-1].at_ms - poses[0].at_ms) / 1_000:.1f} s; the mouth ends at {poses[-1].mouth:.2f}"
-    )
+        seen = await watch
+    if max(seen, default=0) == 0:
+        raise Failure(Code.ENGINE_SILENT, f"the mouth did not move in {seconds:.1f} s of sound; is there speech in it?")
+    say(curve(seen))
+    tell(f"{seconds:.1f} s of sound; the mouth opens to {max(seen):.2f} and ends at {seen[-1]:.2f}")
     return DONE
+
+
+async def mouths(port: int, seconds: float) -> list[float]:
+    """How far the puppet's mouth is open, looked at every `FRAME_S`, where it is shown to all: at `/metrics`."""
+    loop, seen = asyncio.get_running_loop(), list[float]()
+    until = loop.time() + seconds
+    while (now := loop.time()) < until:
+        seen.append(mouth_in(await page(port, "/metrics")))
+        await asyncio.sleep(max(0.0, now + FRAME_S - loop.time()))
+    return seen
+
+
+def mouth_in(metrics: str) -> float:
+    """The widest mouth among the puppets in this text; 0 if there is none."""
+    return max((float(value) for value in _MOUTH.findall(metrics)), default=0.0)
 
 
 async def speak(bench: Bench, pcm: bytes) -> None:

@@ -76,6 +76,15 @@ def _read(path: Path) -> Note | None:
 async def get(port: int, path: str) -> dict[str, Any]:
     """The JSON object at that page of this machine, whatever its status; {} if there is none."""
     try:
+        found: object = json.loads(await page(port, path))
+    except ValueError:
+        return {}
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+
+
+async def page(port: int, path: str) -> str:
+    """The body of that page of this machine, whatever its status; '' while nobody answers."""
+    try:
         async with asyncio.timeout(2):
             reader, writer = await asyncio.open_connection(HOST, port)
             try:
@@ -83,7 +92,6 @@ async def get(port: int, path: str) -> dict[str, Any]:
                 answer = await reader.read()
             finally:
                 writer.close()
-        found: object = json.loads(answer.partition(b"\r\n\r\n")[2])
-    except (OSError, TimeoutError, ValueError):
-        return {}
-    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+    except (OSError, TimeoutError):
+        return ""
+    return answer.partition(b"\r\n\r\n")[2].decode(errors="replace")

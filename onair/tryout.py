@@ -44,6 +44,7 @@ class Bench:
     bus: Bus
     sessions: Sessions
     config: Config
+    health_port: int
     session: str = ROOM
 
     async def work(self, stream: str, message: Message) -> None:
@@ -81,8 +82,8 @@ async def alone(service: str, config: Path | None, recording: Path | None = None
             urls = await brokers.start(family)
             bus = Bus(urls.work, urls.lives)
             try:
-                await services.start(family, plan, urls, [service])
-                yield Bench(bus, Sessions(bus), load(path))
+                notes = await services.start(family, plan, urls, [service])
+                yield Bench(bus, Sessions(bus), load(path), int(notes[f"{service}-1"]["health_port"]))
             finally:
                 await bus.close()
 

@@ -121,7 +121,7 @@ class _Sentence:
                 if fresh := blob[2 * (self.reached - offset) :]:
                     self.waiting.append(Sound(turn, index, self.reached, fresh))
                     self.reached += len(fresh) // 2
-            case SpeechEnded():
+            case _:
                 self._reach(message.turn, message.index, message.samples)
                 self.over = True
 

@@ -13,8 +13,8 @@ from tests.model.ground import Ground, RealGround
 from tests.model.machine import Machine
 
 REAL = settings(
-    max_examples=60,
-    stateful_step_count=40,
+    max_examples=120,
+    stateful_step_count=60,
     deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
@@ -43,5 +43,5 @@ def machine(broker_url: str, live_url: str) -> Iterator[type[RealMachine]]:
 
 @pytest.mark.timeout(300)
 def test_the_scripts_keep_the_same_promises(machine: type[RealMachine]) -> None:
-    """Sixty histories on the real brokers break no rule."""
+    """A hundred and twenty histories on the real brokers break no rule."""
     run_state_machine_as_test(machine, settings=REAL)

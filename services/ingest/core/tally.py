@@ -19,7 +19,8 @@ class Tally:
             self.received += 1
 
     def duplicate(self) -> None:
-        """It had come before, so it was not received again."""
+        """Something came again that is in the ledger already."""
+        self.received += 1
         self.dropped["duplicate"] += 1
 
     def decided(self, decided: Decided) -> None:

@@ -1,0 +1,1 @@
+"""The whole, as a user starts it: real processes, real brokers, real sound."""
