@@ -33,7 +33,7 @@ class Show:
     def of(self, kind: str) -> list[dict[str, Any]]:
         return [row for row in self.rows if row["type"] == kind]
 
-    def samples(self, begin: int, end: int) -> array.array[int]:
+    def samples(self, begin: int, end: int) -> "array.array[int]":
         with wave.open(str(self.folder / "show.wav")) as file:
             assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (AIR_RATE, 1, 2)
             file.setpos(begin)
@@ -86,11 +86,11 @@ def test_each_paid_id_is_heard_and_seen(show: Show) -> None:
 
 
 def test_turns_are_heard_one_after_the_other(show: Show) -> None:
-    """No two turns overlap, and the wave is as long as its last turn."""
+    """No two turns overlap, and the wave ends with the last one."""
     spans = sorted((turn["from_sample"], turn["to_sample"]) for turn in show.of("turn_closed"))
     assert all(before[1] <= after[0] for before, after in pairwise(spans))
     with wave.open(str(show.folder / "show.wav")) as file:
-        assert file.getnframes() == spans[-1][1]
+        assert 0 <= file.getnframes() - spans[-1][1] < AIR_RATE
 
 
 def test_each_decision_has_a_reason(show: Show) -> None:

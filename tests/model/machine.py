@@ -58,12 +58,13 @@ def lose(world: World, _: int) -> None:
 class Machine(RuleBasedStateMachine):
     """Workers, director or gateway, janitors and readers of one session."""
 
+    world_type: ClassVar[type[World]] = World
     timeline: ClassVar[type[Timeline]] = Timeline
-    flows: ClassVar[Flows] = {"llm": workers.llm, "tts": workers.tts}
+    flows: ClassVar[Flows] = {"llm": workers.llm, "tts": workers.tts, "fail": workers.fail}
 
     def __init__(self) -> None:
         super().__init__()
-        self.world = World(self.new_ground(), self.timeline, self.flows)
+        self.world = self.world_type(self.new_ground(), self.timeline, self.flows)
 
     def new_ground(self) -> Ground:
         """In memory; the other machine has the real brokers."""
@@ -204,7 +205,7 @@ class Machine(RuleBasedStateMachine):
         if one.job and not one.held and pick % 3 == 0:
             COUNTS["failed for good" if self.world.owns(one) else "failed for good as a zombie"] += 1
             one.flow.close()
-            one.flow = workers.fail(one.job)
+            one.flow = self.flows["fail"](one.job)
             one.step = next(one.flow)
 
     @precondition(hired)

@@ -46,7 +46,7 @@ class Plan:
 
     request: TurnRequested
     lengths: tuple[int, ...]
-    """Samples of each sentence, by the first engine; the second makes one more."""
+    """Samples of each sentence, about: no two renditions are of the same length."""
 
     @property
     def turn(self) -> str:
@@ -168,7 +168,7 @@ def look(job: Job) -> Generator[Step, Any, tuple[int, bool]]:
 def speak(job: Job, attempt: int, start: int) -> Generator[Step, Any, int]:
     """The sound from `start` on, two samples a chunk; the length of the sentence."""
     order, plan = job.sentence, job.plan
-    total = max(start, plan.lengths[order.index] + job.pools.index(job.entry.stream))
+    total = max(start, plan.lengths[order.index] + attempt % 3)
     names: dict[str, Any] = {"turn": order.turn, "index": order.index, "attempt": attempt}
     yield Write(SpeechStarted(**names, no=order.no, epoch=order.epoch, text=order.text, from_sample=start))
     for chunk, first in enumerate(range(start, total, 2)):

@@ -167,10 +167,14 @@ class World:
         texts: dict[str, Any] = {"kind": kind, "ask": "?", "persona": "p", "requested_ms": 0, "deadline_ms": 0}
         plan = Plan(TurnRequested(**names, **texts), lengths)
         self.plans[plan.turn] = plan
-        self.ground.run(self.ground.add(self.turns, plan.request))
         aired = () if self.room else (TurnAired(turn=plan.turn, no=no, epoch=epoch),)
-        self.start(workers.tell(plan.request, *aired))
+        self.order(plan, [plan.request, *aired])
         return plan
+
+    def order(self, plan: Plan, told: list[Message]) -> None:
+        """First the work, then the words: what is aired will be answered."""
+        self.ground.run(self.ground.add(self.turns, plan.request))
+        self.start(workers.tell(*told))
 
     def clear(self, but: str) -> bool:
         """Whether all that was aired has ended: for the director, who reads all, or, if sound was lost, on work."""

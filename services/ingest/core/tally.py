@@ -15,8 +15,7 @@ class Tally:
 
     def event(self, event: LiveEvent) -> None:
         """Something happened in the room that could be answered."""
-        if event.lane is not Lane.CONTROL and event.kind is not Kind.WITHDRAWAL:
-            self.received += 1
+        self.received += _counts(event)
 
     def duplicate(self) -> None:
         """Something came again that is in the ledger already."""
@@ -25,11 +24,18 @@ class Tally:
 
     def decided(self, decided: Decided) -> None:
         """A choice about an event."""
+        if decided.event is None or not _counts(decided.event):
+            return
         if decided.choice == "settle":
-            self.answered += decided.reason == "spoken"
-        elif decided.choice in {"drop", "withdraw"} and decided.event and decided.event.kind is not Kind.WITHDRAWAL:
+            self.answered += 1
+        elif decided.choice in {"drop", "withdraw"}:
             self.dropped[decided.reason] += 1
 
     def end(self) -> ShowEnded:
         """The sums."""
         return ShowEnded(received=self.received, answered=self.answered, dropped=dict(self.dropped))
+
+
+def _counts(event: LiveEvent) -> bool:
+    """The room's own news, a withdrawal and an idle topic are nothing that somebody waits for."""
+    return event.lane is not Lane.CONTROL and event.kind not in {Kind.WITHDRAWAL, Kind.SCHEDULE}
