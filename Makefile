@@ -37,7 +37,7 @@ $(RUN_DEPS): $(BIN)/uv pyproject.toml uv.lock
 
 $(TEST_DEPS): $(RUN_DEPS)
 	@echo "installing what its tests need"
-	@$(BIN)/uv sync --locked $(EXTRAS) --extra proxy --all-groups
+	@$(BIN)/uv sync --locked $(EXTRAS) --all-groups
 	@touch $@
 
 setup: $(RUN_DEPS) ## make .venv with all that OnAir needs to run
