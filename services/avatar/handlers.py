@@ -35,14 +35,9 @@ class Player:
 
     async def run(self) -> None:
         """Read and move, for ever; raises what either of them raises."""
-        tasks = [asyncio.ensure_future(part()) for part in (self._read, self._move)]
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in tasks:
-                if task.done():
-                    task.result()
-        finally:
-            await _end(tasks)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._read())
+            group.create_task(self._move())
 
     async def _read(self) -> None:
         """From the oldest entry that is kept, so that a turn that is under way when we start is known."""
@@ -72,15 +67,3 @@ class Player:
         except (Failure, RedisError, OSError) as error:
             if self._throttle.ready():
                 log.warning("a pose was lost", room=self._room, puppet=self._puppet.name, error=str(error))
-
-
-async def _end(tasks: list[asyncio.Task[None]]) -> None:
-    """Cancel the tasks until they have ended.
-
-    Once is not enough: redis-py sends within `asyncio.wait_for`, which before Python 3.12 loses a cancellation that
-    comes in the same moment as the end of what it waits for.
-    """
-    while going := [task for task in tasks if not task.done()]:
-        for task in going:
-            task.cancel()
-        await asyncio.wait(going, timeout=FRAME_MS / 1_000)

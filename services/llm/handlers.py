@@ -185,9 +185,8 @@ async def _while_wanted(run: Run, said: list[str]) -> turns.Reason | None:
     except _StopError as stop:
         return stop.ended
     finally:
-        while not task.done():
-            task.cancel()  # again and again: wait_for of Python 3.11, inside redis-py, can swallow one
-            await asyncio.wait([task], timeout=WATCH_S)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 async def _speak(run: Run, said: list[str]) -> turns.Reason:

@@ -114,7 +114,7 @@ async def test_a_player_that_breaks_says_so(live_url: str, monkeypatch: pytest.M
     bus = Bus(live_url, [live_url])
     player = asyncio.ensure_future(Player(Sessions(bus), ROOM, puppet).run())
     await speak(Sessions(bus))
-    with pytest.raises(ZeroDivisionError):
+    with pytest.RaisesGroup(ZeroDivisionError):
         await player
     await bus.close()
 

@@ -1,15 +1,27 @@
 """The state machine on the model of the brokers."""
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.model.machine import Machine
 
 OFTEN = settings(
-    max_examples=300, stateful_step_count=60, deadline=None, database=None, suppress_health_check=HealthCheck.all()
+    max_examples=400,
+    stateful_step_count=60,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 )
 
 
 def test_nothing_is_lost_doubled_or_out_of_order() -> None:
-    """Three hundred histories of crashes, zombies, delays, interrupts and losses break no rule."""
+    """Four hundred histories of crashes, zombies, delays, interrupts and losses break no rule."""
     run_state_machine_as_test(Machine, settings=OFTEN)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_nor_in_ten_thousand_histories() -> None:
+    """The same for longer, never the same histories twice."""
+    run_state_machine_as_test(Machine, settings=settings(OFTEN, max_examples=10_000, derandomize=False))

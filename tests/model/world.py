@@ -115,6 +115,8 @@ class World:
         COUNTS[f"{step.what}: {verdict}"] += 1
         if verdict is Verdict.OK and one.job:
             self.note(step.what, one.job, result)
+            fenced = step.what in {"say", "count", "begin", "spoken"}
+            assert not (fenced and self.stale(one.job.plan.turn)), f"{step.what} of a turn that is over"
         return result
 
     def note(self, what: str, job: Job, result: Any) -> None:

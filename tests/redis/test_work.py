@@ -15,6 +15,8 @@ from services.runtime.work import Answer, Entry, Fence, Verdict, Work
 Client = Any
 """redis-py's: its answers are typed as unions of all protocol versions."""
 STREAM, OTHER, GROUP = "speak:gpu:call", "speak:cpu:call", "tts"
+OWN = [STREAM, OTHER, "answer:t1", "answer:t2", "spoken:t1", "epoch:s1", streams.DEAD, streams.SILENCE]
+"""What these tests write: a broker that is not our own is not flushed between them."""
 FENCE = Fence("s1", 0, "t1")
 READY = SentenceReady(
     turn="t1", no=1, session="s1", epoch=0, index=0, text="Hi.", speak="Hi.", voice="v", deadline_ms=0, trace="trace-1"
@@ -23,7 +25,8 @@ READY = SentenceReady(
 
 @pytest.fixture
 async def redis(broker_url: str) -> AsyncIterator[Client]:
-    client = connect(broker_url)
+    client: Client = connect(broker_url)
+    await client.delete(*OWN)
     for stream in (STREAM, OTHER):
         await ensure_group(client, stream, GROUP)
     yield client

@@ -16,7 +16,6 @@ from services.runtime.metrics import REJECTED
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
-AGAIN_S = 0.05
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {
         "description": what,
@@ -101,27 +100,13 @@ async def unless_left(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
 
 
 async def within(ms: int, work: Coroutine[Any, Any, T]) -> T:
-    """The result of `work`; raises TimeoutError after `ms`, when it has been ended.
-
-    `asyncio.timeout` cannot be used where redis-py sends: see `end`.
-    """
-    task = asyncio.ensure_future(work)
-    try:
-        await asyncio.wait([task], timeout=max(0, ms) / 1_000)
-        if not task.done():
-            raise TimeoutError
-        return task.result()
-    finally:
-        await end(task)
+    """The result of `work`; raises TimeoutError after `ms`, when it has been ended."""
+    async with asyncio.timeout(max(0, ms) / 1_000):
+        return await work
 
 
 async def end(*tasks: asyncio.Future[Any]) -> None:
-    """Cancel the tasks until they have ended.
-
-    Once is not enough: redis-py sends within `asyncio.wait_for`, which before Python 3.12 loses a cancellation that
-    comes in the same moment as the end of what it waits for.
-    """
-    while going := [task for task in tasks if not task.done()]:
-        for task in going:
-            task.cancel()
-        await asyncio.wait(going, timeout=AGAIN_S)
+    """Cancel the tasks and wait until they have ended."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
