@@ -211,7 +211,7 @@ class Room:
             case Air(turn=turn):
                 rows = ledger_rows(turn.choice.events, "aired", now_ms(), turn=turn.id)
                 await self._held(self._desk.show.air(self._term, turn.id, turn.to_json(), rows))
-                await self._say(TurnAired(turn=turn.id, no=turn.no, epoch=turn.epoch))
+                await self._say(TurnAired(turn=turn.id, no=turn.no, epoch=turn.epoch, clear=True))
             case Drop(turn=turn, reason=reason):
                 await self._held(self._desk.show.settle(self._term, turn.id, [], [], drop=reason))
                 await self._say(TurnDropped(turn=turn.id, reason=reason))
