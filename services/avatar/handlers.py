@@ -1,9 +1,7 @@
 """Follows a room and poses its puppet on the playback clock."""
 
 import asyncio
-from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import cast
 
 import structlog
 from redis.exceptions import RedisError
@@ -16,7 +14,7 @@ from services.contract.failure import Failure
 from services.contract.streams import SESSION_KEPT_MS
 from services.runtime.clock import now_ms
 from services.runtime.logs import Throttle
-from services.runtime.sessions import Item, Sessions
+from services.runtime.sessions import Sessions
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +39,7 @@ class Player:
 
     async def _read(self) -> None:
         """From the oldest entry that is kept, so that a turn that is under way when we start is known."""
-        items = cast("AsyncGenerator[Item]", self._sessions.read(self._room, "0-0"))
+        items = self._sessions.read(self._room, "0-0")
         async with aclosing(items):
             async for item in items:
                 self._stage.feed(item.message, item.blob, item.ms)

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager
-from typing import cast
 
 from redis.exceptions import RedisError
 
@@ -13,7 +12,7 @@ from services.contract.ingest import TurnAired, TurnRequested
 from services.contract.message import Message
 from services.runtime import envelope
 from services.runtime.bus import Bus
-from services.runtime.sessions import Item, Sessions
+from services.runtime.sessions import Sessions
 from services.runtime.work import Work
 
 
@@ -37,12 +36,12 @@ class BusDesk:
         self._sessions = Sessions(bus)
 
     async def ask(self, request: TurnRequested) -> None:
-        """Have the turn answered, and heard as it is made."""
+        """Have the turn answered, and heard as it is made. The order comes first: a turn on air is always answered."""
         aired = TurnAired(turn=request.turn, no=request.no, epoch=request.epoch)
         async with _told():
+            await self._order(streams.TURNS.key(), request)
             await self._sessions.publish(request.session, request)
             await self._sessions.publish(request.session, aired)
-            await self._order(streams.TURNS.key(), request)
 
     async def listen(self, clip: ClipHeard, wav: bytes) -> None:
         """Have the clip recognised: its bytes lie on live for as long as anybody may want them."""
@@ -52,7 +51,7 @@ class BusDesk:
 
     async def follow(self, session: str) -> AsyncGenerator[tuple[Message, bytes]]:
         """Entries of a session from its beginning."""
-        items = cast("AsyncGenerator[Item]", self._sessions.read(session, "0-0"))
+        items = self._sessions.read(session, "0-0")
         async with aclosing(items):
             async for item in items:
                 yield item.message, item.blob

@@ -279,8 +279,8 @@ async def remember(desk: Desk, request: TurnRequested, past: memory.Past) -> Non
 
 async def give_up(desk: Desk, request: TurnRequested, failure: Failure) -> None:
     """Tell that this turn failed for good, and end its answer where it stands. May run more than once."""
+    count, stands = await desk.work.end(request.turn)
     said = (await desk.work.answer(request.turn)).sentences
-    count, stands = await desk.work.close(request.turn, "cut" if said else "failed")
     sentence = words.clip(failure.sentence, 2_000)
     await desk.tell(request, Failed(turn=request.turn, code=failure.code, sentence=sentence))
     text, reason = "".join(said[index] for index in sorted(said)), cast("turns.Reason", stands)

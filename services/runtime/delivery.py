@@ -208,7 +208,12 @@ class Delivery:
                 return
 
     async def _fail(self, duty: Duty[Any], entry: Entry, message: Message, failure: Failure) -> None:
-        """Say that it failed for good, then bury it: whoever dies in between is followed by one who says it again."""
+        """Say that it failed for good, then bury it: whoever dies in between is followed by one who says it again.
+
+        Only the owner may say so: a worker that lost the entry knows nothing of how its successor fares.
+        """
+        if await self._work.beat(entry) is not Verdict.OK:
+            return
         await duty.dead(message, failure)
         await self._bury(duty, entry, message.to_json(), failure)
 

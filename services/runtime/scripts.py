@@ -93,14 +93,6 @@ return first == 1 and 'ok' or 'done'
 """
 )
 
-# KEYS answer; ARGV reason, seconds kept; what was said so far is all, unless the count is fixed already
-CLOSE = """
-redis.call('HSETNX', KEYS[1], 'count', redis.call('HGET', KEYS[1], 'n') or '0')
-redis.call('HSETNX', KEYS[1], 'reason', ARGV[1])
-redis.call('EXPIRE', KEYS[1], ARGV[2])
-return {tonumber(redis.call('HGET', KEYS[1], 'count')), redis.call('HGET', KEYS[1], 'reason')}
-"""
-
 # KEYS spoken; ARGV index, value, seconds kept; a fact that needs no owner: the first value stands
 SKIP = """
 redis.call('HSETNX', KEYS[1], ARGV[1], ARGV[2])

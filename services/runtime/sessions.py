@@ -1,7 +1,7 @@
 """Sessions: the one ordered stream of all that happens in a conversation, on the live broker."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -68,21 +68,36 @@ class Sessions:
         newest = await self._bus.live(session).xrevrange(streams.SESSION.of(session), count=1)
         return cast("bytes", newest[0][0]).decode() if newest else "0-0"
 
-    async def read(self, session: str, after: str) -> AsyncIterator[Item]:
+    async def read(self, session: str, after: str) -> AsyncGenerator[Item]:
         """Entries after that id, as they come, for ever; heals by itself when the broker goes and comes back."""
-        redis, key = self._bus.live(session), streams.SESSION.of(session)
+        redis, key, broken = self._bus.live(session), streams.SESSION.of(session), False
         while True:
             try:
                 found = cast("Any", await redis.xread({key: after}, count=BATCH, block=BLOCK_MS))
             except (RedisError, OSError) as error:
                 log.warning("session read failed, trying again", session=session, error=str(error))
                 await asyncio.sleep(HEAL_S)
+                broken = True
                 continue
+            if broken and await self._went_back(session, after):
+                after, broken = "0-0", False
+                continue
+            broken = False
             entries: list[RawEntry] = found[0][1] if found else []
             for entry in entries:
                 after = entry[0].decode()
                 if item := parse(entry):
                     yield item
+
+    async def _went_back(self, session: str, after: str) -> bool:
+        """Whether the broker, which keeps nothing, came back with a clock behind the reader's position."""
+        newest = await self.last_id(session)
+        return newest != "0-0" and _order(newest) < _order(after)
+
+
+def _order(id_: str) -> tuple[int, int]:
+    ms, _, number = id_.partition("-")
+    return int(ms), int(number or 0)
 
 
 RawEntry = tuple[bytes, dict[bytes, bytes]]

@@ -106,12 +106,6 @@ class Work:
         count, stands = await self._run(scripts.END, [streams.ANSWER.of(turn)], [streams.TURN_KEPT_S])
         return int(count), _word(stands)
 
-    async def close(self, turn: str, reason: str) -> tuple[int, str]:
-        """End an answer that failed for good where it stands; the count and the reason that stand."""
-        keys = [streams.ANSWER.of(turn)]
-        count, stands = await self._run(scripts.CLOSE, keys, [reason, streams.TURN_KEPT_S])
-        return int(count), _word(stands)
-
     async def begin(self, entry: Entry, fence: Fence, index: int) -> tuple[Verdict, int]:
         """The number of this attempt at the sentence.
 

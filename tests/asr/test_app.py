@@ -1,10 +1,8 @@
 """The whole service on real brokers, and its settings."""
 
 import asyncio
-from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
-from typing import cast
 
 import pytest
 
@@ -17,7 +15,7 @@ from services.contract.failure import Failure
 from services.contract.gateway import ClipHeard
 from services.runtime import envelope
 from services.runtime.clock import now_ms
-from services.runtime.sessions import Item, Sessions
+from services.runtime.sessions import Sessions
 from tests.asr.test_handlers import CLIP
 
 
@@ -39,7 +37,7 @@ async def test_a_clip_from_stream_to_session(broker_url: str, live_url: str, tmp
     await service.bus.work.xadd(streams.LISTEN.key(), {"__data__": envelope.encode(heard)})
     async with (
         asyncio.timeout(20),
-        aclosing(cast("AsyncGenerator[Item]", Sessions(service.bus).read("s", "0-0"))) as items,
+        aclosing(Sessions(service.bus).read("s", "0-0")) as items,
     ):
         told = (await anext(items)).message
     assert isinstance(told, Transcribed)

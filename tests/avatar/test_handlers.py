@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager, suppress
-from typing import cast
 
 import pytest
 from structlog.testing import capture_logs
@@ -19,7 +18,7 @@ from services.contract.llm import AnswerEnded
 from services.contract.tts import SpeechChunk, SpeechEnded, SpeechStarted
 from services.runtime.bus import Bus
 from services.runtime.config import Config, Persona, Room, Voice
-from services.runtime.sessions import Item, Sessions
+from services.runtime.sessions import Sessions
 from services.runtime.settings import Common
 from tests.avatar.core.test_lipsync import tone
 
@@ -54,7 +53,7 @@ async def speak(sessions: Sessions, turn: str = "t", no: int = 1) -> None:
 async def told(sessions: Sessions, poses: int) -> list[Posed]:
     """The first poses that the room's session hears of."""
     found: list[Posed] = []
-    items = cast("AsyncGenerator[Item]", sessions.read(ROOM, "0-0"))
+    items = sessions.read(ROOM, "0-0")
     async with asyncio.timeout(20), aclosing(items):
         async for item in items:
             if isinstance(item.message, Posed):

@@ -21,7 +21,7 @@ from services.gateway.handlers import BusDesk
 from services.runtime import envelope
 from services.runtime.bus import Bus
 from services.runtime.health import Health
-from services.runtime.sessions import Item, Sessions
+from services.runtime.sessions import Sessions
 
 M = TypeVar("M", bound=Message)
 PATIENCE_MS = 20_000
@@ -79,7 +79,7 @@ class Studio:
 
     async def interrupted(self, session: str) -> Interrupted:
         """The first interrupt of the session, as soon as it is told."""
-        items = cast("AsyncGenerator[Item]", self.sessions.read(session, "0-0"))
+        items = self.sessions.read(session, "0-0")
         async with asyncio.timeout(PATIENCE_MS / 1_000), aclosing(items):
             async for item in items:
                 if isinstance(item.message, Interrupted):

@@ -1,7 +1,7 @@
 """The live broker in memory: sessions as `services.runtime.sessions.Sessions` keeps them, without a server."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import cast
 
 from services.contract.message import Message
@@ -40,7 +40,7 @@ class ModelSessions(Sessions):
         held = self.items.get(session)
         return held[-1].id if held else "0-0"
 
-    async def read(self, session: str, after: str) -> AsyncIterator[Item]:
+    async def read(self, session: str, after: str) -> AsyncGenerator[Item]:
         """As `Sessions.read`: what is there, then what comes, for ever."""
         while True:
             for item in await self.range(session, after):

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 
 from services.contract.llm import AnswerEnded
 from services.contract.message import Message
-from services.contract.tts import AIR_RATE, SentenceSkipped, SpeechChunk, SpeechEnded
+from services.contract.tts import AIR_RATE, SentenceSkipped, SpeechChunk, SpeechEnded, SpeechStarted
+
+Speech = SpeechStarted | SpeechChunk | SpeechEnded | SentenceSkipped
 
 
 @dataclass(frozen=True)
@@ -27,19 +29,35 @@ class Finished:
 
 
 @dataclass
+class _Sentence:
+    attempt: int = 0
+    reached: int = 0
+    over: bool = False
+
+    def take(self, attempt: int, upto: int) -> bool:
+        """Whether readers obey this attempt; from it on, lower ones are ignored."""
+        if self.over or attempt < self.attempt:
+            return False
+        self.attempt, self.reached = attempt, max(self.reached, upto)
+        return True
+
+
+@dataclass
 class _Turn:
-    reached: dict[int, int] = field(default_factory=dict[int, int])
-    over: set[int] = field(default_factory=set[int])
+    sentences: dict[int, _Sentence] = field(default_factory=dict[int, _Sentence])
     count: int | None = None
     told_ms: int = 0
 
+    def sentence(self, index: int) -> _Sentence:
+        return self.sentences.setdefault(index, _Sentence())
+
     @property
     def samples(self) -> int:
-        return sum(self.reached.values())
+        return sum(sentence.reached for sentence in self.sentences.values())
 
     @property
     def finished(self) -> bool:
-        return self.count is not None and len(self.over & set(range(self.count))) == self.count
+        return self.count is not None and all(self.sentence(index).over for index in range(self.count))
 
 
 class Progress:
@@ -58,36 +76,36 @@ class Progress:
 
     def feed(self, message: Message, size: int = 0) -> list[Sounded | Finished]:
         """What this entry changes; `size` is the length of its sound in bytes."""
-        match message:
-            case SpeechChunk(turn=turn, index=index, sample_offset=offset) if turn in self._turns:
-                return self._sound(turn, index, offset + size // 2)
-            case SpeechEnded(turn=turn, index=index) | SentenceSkipped(turn=turn, index=index) if turn in self._turns:
-                return self._end(turn, index)
-            case AnswerEnded(turn=turn, count=count) if turn in self._turns:
-                known = self._turns[turn]
-                if known.count is None:
-                    known.count = count
-                    return self._finished(turn)
-            case _:
-                pass
-        return []
-
-    def _sound(self, turn: str, index: int, upto: int) -> list[Sounded | Finished]:
-        known = self._turns[turn]
-        if upto <= known.reached.get(index, 0):
+        if not isinstance(message, AnswerEnded | Speech) or (known := self._turns.get(message.turn)) is None:
             return []
-        known.reached[index] = upto
+        if isinstance(message, AnswerEnded):
+            if known.count is not None:
+                return []
+            known.count = message.count
+            return self._finished(message.turn, known)
+        return self._sentence(message, known, size)
+
+    def _sentence(self, message: Speech, known: _Turn, size: int) -> list[Sounded | Finished]:
+        sentence = known.sentence(message.index)
+        match message:
+            case SpeechStarted(attempt=attempt):
+                sentence.take(attempt, 0)
+                return []
+            case SpeechChunk(attempt=attempt, sample_offset=offset):
+                return self._sounded(message.turn, known) if sentence.take(attempt, offset + size // 2) else []
+            case SpeechEnded(attempt=attempt):
+                ended = sentence.take(attempt, 0)
+            case _:
+                ended = not sentence.over
+        sentence.over |= ended
+        return self._finished(message.turn, known) if ended else []
+
+    @staticmethod
+    def _sounded(turn: str, known: _Turn) -> list[Sounded | Finished]:
         fresh = known.samples * 1_000 // AIR_RATE - known.told_ms
         known.told_ms += fresh
         return [Sounded(turn, fresh)] if fresh else []
 
-    def _end(self, turn: str, index: int) -> list[Sounded | Finished]:
-        known = self._turns[turn]
-        if index in known.over:
-            return []
-        known.over.add(index)
-        return self._finished(turn)
-
-    def _finished(self, turn: str) -> list[Sounded | Finished]:
-        known = self._turns[turn]
+    @staticmethod
+    def _finished(turn: str, known: _Turn) -> list[Sounded | Finished]:
         return [Finished(turn, spoken=known.samples > 0, samples=known.samples)] if known.finished else []

@@ -140,7 +140,8 @@ async def _attempt(desk: Desk, engine: Engine, job: Job[SentenceReady], number: 
         samples = rendition.position
         await desk.tell(ready, SpeechEnded(turn=ready.turn, index=ready.index, attempt=number, samples=samples))
         if number > 1:
-            samples = (await desk.look(ready)).reached  # another's end may have come first: readers obey that one
+            told = await desk.look(ready)  # another's end may have come first: readers obey that one
+            samples = told.reached if told.over else samples  # not over: live has lost it meanwhile
     await desk.work.spoken(job.entry, job.fence, ready.index, samples)
     return None
 

@@ -2,7 +2,7 @@
 
 from services.contract.ingest import Decided, Kind, Lane, LiveEvent, Viewer
 from services.contract.llm import AnswerEnded
-from services.contract.tts import AIR_RATE, SentenceSkipped, SpeechChunk, SpeechEnded
+from services.contract.tts import AIR_RATE, SentenceSkipped, SpeechChunk, SpeechEnded, SpeechStarted
 from services.ingest.core.items import Choice, Item, Turn
 from services.ingest.core.policy import Policy
 from services.ingest.core.progress import Finished, Progress, Sounded
@@ -65,6 +65,20 @@ def test_a_turn_is_finished_when_every_sentence_is_terminal() -> None:
     done = [Finished("t", spoken=True, samples=2_400)]
     assert progress.feed(SentenceSkipped(turn="t", index=1, reason="late")) == done
     assert progress.feed(SentenceSkipped(turn="t", index=1, reason="late")) == []
+
+
+def test_a_lower_attempt_ends_nothing() -> None:
+    """A worker that lost its sentence and wakes up can neither end nor lengthen what its successor speaks."""
+    progress = Progress()
+    progress.keep(["t"])
+    progress.feed(AnswerEnded(turn="t", count=1, text=""))
+    progress.feed(chunk(0), 2 * 2_400)
+    progress.feed(SpeechStarted(turn="t", no=1, epoch=0, index=0, attempt=2, text="hi"))
+    assert progress.feed(SpeechEnded(turn="t", index=0, attempt=1, samples=2_400)) == []
+    assert progress.feed(chunk(2_400), 2 * 2_400) == []
+    assert progress.feed(SpeechEnded(turn="t", index=0, attempt=2, samples=2_400)) == [
+        Finished("t", spoken=True, samples=2_400)
+    ]
 
 
 def test_an_answer_without_a_sentence_is_finished_at_once() -> None:
