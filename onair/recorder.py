@@ -3,11 +3,11 @@
 import asyncio
 import json
 import struct
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self
 
 from onair.show import Layout, Line, Put, Trim, fact, srt, summary, tame
 from services.contract.failure import Code, Failure
@@ -91,7 +91,7 @@ class Recorder:
 
     async def follow(self, sessions: Sessions, room: str, stall_s: float = STALL_S) -> None:
         """Record until the show has ended; raises Failure(EXPIRED) if it stands still."""
-        async with aclosing(cast("AsyncGenerator[Item, None]", sessions.read(room, "0-0"))) as items:
+        async with aclosing(sessions.read(room, "0-0")) as items:
             while not (self._layout and self._layout.ended):
                 try:
                     async with asyncio.timeout(stall_s):

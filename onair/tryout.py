@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 from onair import brokers, services
 from onair.demo import shipped, write_config
@@ -53,7 +52,7 @@ class Bench:
 
     async def heard(self, limit_s: float = LIMIT_S) -> AsyncIterator[Item]:
         """The session from its beginning; raises the Failure that the service tells of, EXPIRED where it says nothing."""
-        async with aclosing(cast("AsyncGenerator[Item, None]", self.sessions.read(self.session, "0-0"))) as items:
+        async with aclosing(self.sessions.read(self.session, "0-0")) as items:
             while True:
                 try:
                     async with asyncio.timeout(limit_s):
