@@ -64,8 +64,9 @@ fast: $(TEST_DEPS)
 check: lint types house fast ## lint, types, house rules and fast tests: under two minutes
 
 test: $(TEST_DEPS) ## every test, with coverage of the pure parts
+	@$(BIN)/pytest tests/model
 	@$(BIN)/python -m coverage erase
-	@$(BIN)/pytest --cov --cov-report=
+	@$(BIN)/pytest --cov --cov-report= --ignore tests/model
 	@$(BIN)/coverage report --include='services/contract/*,services/*/core/*,services/runtime/words.py,services/runtime/sound.py,services/runtime/voices.py,services/runtime/timeline.py' --fail-under=100
 
 fmt: $(TEST_DEPS) ## format and mend what can be mended
