@@ -60,6 +60,8 @@ class Key:
 
 
 PAID = Key("paid:<room>", "work", ("ingest", "gateway"), ("ingest",))
+CHAT = Key("chat:<room>", "work", ("gateway",), ("ingest",))
+"""The newest comments that came by the API; the director takes them out."""
 ANSWER = Key("answer:<turn>", "work", ("llm", "ingest"), ("llm", "tts", "ingest", "gateway"))
 SPOKEN = Key("spoken:<turn>", "work", ("tts",), ("llm", "ingest", "gateway"))
 HISTORY = Key("history:<session>", "work", ("llm",), ("llm", "gateway"))
@@ -77,7 +79,7 @@ SESSION = Key(
     ("gateway", "avatar", "ingest", "llm", "tts", "onair"),
 )
 CLIP = Key("clip:<session>", "live", ("gateway",), ("asr",))
-KEYS = (PAID, ANSWER, SPOKEN, HISTORY, LEDGER, FLOOR, EPOCH, SEEN, LEASE, TERM, POOL, SESSION, CLIP)
+KEYS = (PAID, CHAT, ANSWER, SPOKEN, HISTORY, LEDGER, FLOOR, EPOCH, SEEN, LEASE, TERM, POOL, SESSION, CLIP)
 
 
 def speak(pool: str, kind: str) -> str:

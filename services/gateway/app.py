@@ -3,7 +3,7 @@
 import asyncio
 import errno
 import socket
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -11,7 +11,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from services.contract.failure import Code, Failure
-from services.gateway.api import asr, chat, health
+from services.gateway.api import asr, chat, events, health, pages, stage
 from services.gateway.api.guard import Guard
 from services.gateway.api.http import on_failure
 from services.gateway.core.access import Rules, may_listen
@@ -26,6 +26,8 @@ from services.runtime.service import Service
 
 GRACE_S = 2
 """A stop waits so long for answers that are being streamed, then cuts them short."""
+UPLINK_BYTES = 1_024
+"""Of a WebSocket message that a client sends: the page of the show says nothing."""
 SPARE_CONNECTIONS = 32
 """Connections to a broker besides one for each session that is followed."""
 
@@ -40,17 +42,18 @@ def build(settings: Settings, caps: Caps | None = None) -> Service:
         redis.connection_pool.max_connections = caps.streams + caps.clips + SPARE_CONNECTIONS
     listener = listen(settings.host, settings.port)
     service = Service(settings.common, bus, note={"port": int(listener.getsockname()[1])})
-    app = web(BusDesk(bus), service.health, persona, settings.rules, caps)
+    app = web(BusDesk(bus), service.health, persona, settings.rules, caps, tuple(settings.config.rooms))
     service.loops.append(partial(serve, app, listener))
     return service
 
 
-def web(desk: Desk, state: Health, persona: str, rules: Rules, caps: Caps) -> FastAPI:
+def web(desk: Desk, state: Health, persona: str, rules: Rules, caps: Caps, rooms: Sequence[str] = ()) -> FastAPI:
     """The routes behind their door."""
     app = FastAPI(title="OnAir", docs_url=None, redoc_url=None)
     app.add_exception_handler(Failure, on_failure)
     app.add_middleware(Guard, rules=rules)
-    for routes in (asr.router(desk, caps), chat.router(desk, caps, persona), health.router(state)):
+    shows = (stage.router(desk, caps, rooms), events.router(desk, caps, rooms), pages.router(rooms))
+    for routes in (asr.router(desk, caps), chat.router(desk, caps, persona), *shows, health.router(state)):
         app.include_router(routes)
     return app
 
@@ -95,7 +98,9 @@ async def serve(app: FastAPI, listener: socket.socket) -> None:
     config = uvicorn.Config(
         app,
         lifespan="off",
-        ws="none",
+        ws="websockets-sansio",
+        ws_max_size=UPLINK_BYTES,
+        ws_per_message_deflate=False,
         log_config=None,
         access_log=False,
         server_header=False,

@@ -8,11 +8,13 @@ from redis.exceptions import RedisError
 from services.contract import streams
 from services.contract.failure import Code, Failure
 from services.contract.gateway import ClipHeard
-from services.contract.ingest import TurnAired, TurnRequested
+from services.contract.ingest import Lane, LiveEvent, TurnAired, TurnRequested
 from services.contract.message import Message
+from services.gateway.core.ports import Entry
 from services.runtime import envelope
 from services.runtime.bus import Bus
-from services.runtime.sessions import Sessions
+from services.runtime.sessions import Item, Sessions
+from services.runtime.show import Show
 from services.runtime.work import Work
 
 
@@ -34,6 +36,7 @@ class BusDesk:
         self._bus = bus
         self._work = Work(bus.work)
         self._sessions = Sessions(bus)
+        self._show = Show(bus.work)
 
     async def ask(self, request: TurnRequested) -> None:
         """Have the turn answered, and heard as it is made. The order comes first: a turn on air is always answered."""
@@ -61,5 +64,35 @@ class BusDesk:
         async with _told():
             await self._sessions.interrupt(self._work, session, by)
 
+    async def receive(self, event: LiveEvent, newest: int) -> bool:
+        """Hand an event to the room's director, what was paid for into its ledger; then tell the session."""
+        async with _told():
+            paid = event.lane is Lane.PAID
+            fresh = await (self._show.receive(event) if paid else self._show.comment(event, newest))
+            if fresh:
+                await self._sessions.publish(event.room, event, room=True)
+        return fresh
+
+    async def unanswered(self, room: str) -> list[LiveEvent]:
+        """What was paid for in the room and is not settled."""
+        async with _told():
+            return [waiting.event for waiting in await self._show.waiting(room)]
+
+    async def kept(self, room: str) -> list[Entry]:
+        """What the room's session holds."""
+        async with _told():
+            return [_entry(item) for item in await self._sessions.range(room)]
+
+    async def coming(self, room: str, after: str) -> AsyncGenerator[Entry]:
+        """Entries of the room's session after that one."""
+        items = self._sessions.read(room, after)
+        async with aclosing(items):
+            async for item in items:
+                yield _entry(item)
+
     async def _order(self, stream: str, message: Message) -> None:
         await self._bus.work.xadd(stream, {"__data__": envelope.encode(message)})
+
+
+def _entry(item: Item) -> Entry:
+    return Entry(item.id, item.ms, item.message, item.blob)

@@ -27,6 +27,8 @@ from services.runtime.work import Verdict, Work
 
 log = structlog.get_logger(__name__)
 TICK_S = 0.1
+API = "api"
+"""Source of what came in by the gateway."""
 RENEW_S = 1.0
 LOST_MS = 2_000
 """Sound that work knows to be complete and that the session has not shown for so long is lost."""
@@ -68,7 +70,7 @@ class Room:
         after, paid = await self._restore()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._read_session(after))
-            group.create_task(self._read_paid(paid))
+            group.create_task(self._read_lanes(paid))
             group.create_task(self._tick())
             group.create_task(self._renew())
             for source in self._sources:
@@ -136,10 +138,14 @@ class Room:
         await self._say(bare)
         await self._with_director(lambda director: director.received(bare, now_ms()))
 
-    async def _read_paid(self, after: str) -> None:
+    async def _read_lanes(self, after: str) -> None:
+        """What was paid for, whoever took it in, and what the gateway took in, which has told the session of it."""
         async for waiting in self._desk.show.follow(self._cast.room, after):
-            self._entries[waiting.event.id] = waiting.entry
             event = waiting.event.model_copy(update={"raw": ""})
+            if event.lane is Lane.PAID:
+                self._entries[event.id] = waiting.entry
+            if event.source == API:
+                self._tally.event(event)
             await self._with_director(lambda director, event=event: director.received(event, now_ms()))
 
     async def _read_session(self, after: str) -> None:

@@ -157,6 +157,13 @@ if ARGV[4] ~= '' then redis.call('HSETNX', KEYS[3], ARGV[2], ARGV[4]) end
 return 1
 """
 
+# KEYS seen, chat; ARGV seconds, newest, event
+COMMENT = """
+if not redis.call('SET', KEYS[1], '1', 'NX', 'EX', ARGV[1]) then return 0 end
+redis.call('XADD', KEYS[2], 'MAXLEN', ARGV[2], '*', 'event', ARGV[3])
+return 1
+"""
+
 DIRECTS = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] or redis.call('GET', KEYS[2]) ~= ARGV[2] then return 'gone' end
 local function rows(from, upto)

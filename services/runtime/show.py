@@ -18,6 +18,7 @@ from services.runtime.work import Verdict
 
 log = structlog.get_logger(__name__)
 Rows = Sequence[LedgerRow]
+Lane = list[tuple[bytes, dict[bytes, bytes]]]
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,11 @@ class Show:
         args = [streams.SEEN_KEPT_S, event.id, event.to_json(), received.to_json() if row else ""]
         return bool(await self._run(scripts.RECEIVE, keys, args))
 
+    async def comment(self, event: LiveEvent, newest: int) -> bool:
+        """Hand a comment to the room's director, who is given the newest few; False if its id came before."""
+        keys = [streams.SEEN.of(event.id), streams.CHAT.of(event.room)]
+        return bool(await self._run(scripts.COMMENT, keys, [streams.SEEN_KEPT_S, newest, event.to_json()]))
+
     async def waiting(self, room: str, after: str = "-") -> list[Waiting]:
         """The paid lane after that entry, oldest first."""
         first = after if after == "-" else f"({after}"
@@ -75,19 +81,24 @@ class Show:
         return [Waiting(id_.decode(), LiveEvent.from_json(fields[b"event"])) for id_, fields in found]
 
     async def follow(self, room: str, after: str) -> AsyncIterator[Waiting]:
-        """The paid lane after that entry, as it grows, for ever; heals by itself when the broker comes back."""
-        key = streams.PAID.of(room)
+        """The paid lane after that entry, as it grows, and the comments of the API, which are taken out of theirs.
+
+        For ever; heals by itself when the broker comes back.
+        """
+        paid, chat = streams.PAID.of(room), streams.CHAT.of(room)
         while True:
             try:
-                found = cast("Any", await self._redis.xread({key: after}, count=100, block=BLOCK_MS))
+                lanes = cast("Any", await self._redis.xread({paid: after, chat: "0-0"}, count=100, block=BLOCK_MS))
+                found = {key.decode(): entries for key, entries in cast("list[tuple[bytes, Lane]]", lanes)}
+                if comments := found.get(chat):
+                    await self._redis.xdel(chat, *(id_ for id_, _ in comments))
             except (RedisError, OSError) as error:
-                log.warning("reading the paid lane failed, trying again", room=room, error=str(error))
+                log.warning("reading the lanes failed, trying again", room=room, error=str(error))
                 await asyncio.sleep(HEAL_S)
                 continue
-            entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", found[0][1] if found else [])
-            for id_, fields in entries:
-                after = id_.decode()
-                yield Waiting(after, LiveEvent.from_json(fields[b"event"]))
+            after = found[paid][-1][0].decode() if paid in found else after
+            for id_, fields in (*found.get(paid, ()), *found.get(chat, ())):
+                yield Waiting(id_.decode(), LiveEvent.from_json(fields[b"event"]))
 
     async def next_no(self, room: str) -> int:
         """The number of the room's next turn."""

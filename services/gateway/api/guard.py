@@ -1,11 +1,15 @@
 """The door: asks of every request whether it may come in."""
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, QueryParams
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.contract.failure import Failure
 from services.gateway.api.http import refused
-from services.gateway.core.access import OPEN, Rules, Visit, check
+from services.gateway.core.access import Rules, Visit, check, is_open
+
+REFUSED = 4401
+"""Close code; the handshake itself is answered with 403."""
+REASON = 100
 
 
 class Guard:
@@ -17,11 +21,15 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let it through, or say why not."""
-        if scope["type"] == "http" and scope["path"] not in OPEN:
+        if scope["type"] in {"http", "websocket"} and not is_open(scope["path"]):
             try:
                 check(_visit(scope), self._rules)
             except Failure as failure:
-                await refused(failure)(scope, receive, send)
+                answer = refused(failure)
+                if scope["type"] == "http":
+                    await answer(scope, receive, send)
+                else:
+                    await send({"type": "websocket.close", "code": REFUSED, "reason": failure.sentence[:REASON]})
                 return
         await self._app(scope, receive, send)
 
@@ -33,5 +41,11 @@ def _visit(scope: Scope) -> Visit:
         client=client[0] if client else "",
         host=headers.get("host", ""),
         origin=headers.get("origin", ""),
-        authorization=headers.get("authorization", ""),
+        authorization=headers.get("authorization", "") or _from_query(scope),
     )
+
+
+def _from_query(scope: Scope) -> str:
+    """The token of a page, `?token=…`: a browser sends no header with an address, nor with a WebSocket."""
+    given = QueryParams(scope.get("query_string", b"")).get("token", "")
+    return f"Bearer {given}" if given else ""

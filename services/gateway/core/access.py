@@ -9,6 +9,8 @@ from services.contract.failure import Code, Failure
 
 OPEN = frozenset({"/healthz", "/readyz"})
 """Answered to everybody: they tell nothing but that the service works."""
+OPEN_FOLDER = "/web/"
+"""What every page is made of, the same for all."""
 _PRIVATE = ("localhost", ".localhost", ".internal")
 """Names that no public domain can have, besides those without a dot."""
 
@@ -32,6 +34,11 @@ class Visit:
     host: str = ""
     origin: str = ""
     authorization: str = ""
+
+
+def is_open(path: str) -> bool:
+    """Whether everybody is answered there."""
+    return path in OPEN or path.startswith(OPEN_FOLDER)
 
 
 def is_loopback(host: str) -> bool:

@@ -32,7 +32,7 @@ def clip(body: bytes) -> bytes:
     Standard and URL-safe base64, with or without padding; white space is passed over. Raises Failure BAD_INPUT, or
     BAD_AUDIO with what is wrong with the sound.
     """
-    data = _object(body).get("data")
+    data = table(body).get("data")
     if not isinstance(data, str):
         raise Failure(Code.BAD_INPUT, 'send {"data": "<base64 of a complete WAV file>"}')
     wav = _base64(data)
@@ -53,7 +53,7 @@ def _base64(text: str) -> bytes:
 
 def history(body: bytes, caps: Caps) -> History:
     """The history in `{"msg": [{"role", "content"}, …]}`. Raises Failure BAD_INPUT or TOO_LARGE."""
-    found = _object(body).get("msg")
+    found = table(body).get("msg")
     if not isinstance(found, list) or not found:
         raise Failure(Code.BAD_INPUT, 'send {"msg": [{"role": "user", "content": "…"}]} with at least one message')
     entries = cast("list[object]", found)
@@ -80,7 +80,7 @@ def _message(number: int, entry: object, caps: Caps) -> tuple[str, str]:
     return role, whole(content)
 
 
-def _object(body: bytes) -> dict[str, object]:
+def table(body: bytes) -> dict[str, object]:
     """The JSON object in a body. Raises Failure BAD_INPUT."""
     try:
         found: object = json.loads(body)

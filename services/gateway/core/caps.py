@@ -31,6 +31,16 @@ class Caps:
     """An answer that has not begun by then, or of which nothing new came for so long, is ended."""
     turn_ms: int = 300_000
     """No answer takes longer."""
+    event_bytes: int = 64 * KIB
+    """Body of an event that is written into a room."""
+    comments: int = 15
+    """Comments of the API that wait for the room's director."""
+    viewers: int = 200
+    """Pages of the show that are open at once."""
+    frames: int = 2_048
+    """What may wait to be sent to one page: minutes of sound. A page that is slower is cut off, not the show."""
+    pulse_ms: int = 5_000
+    """A page hears something at least so often."""
     send_ms: int = 10_000
     """A client that takes nothing for so long is cut off."""
 
