@@ -1,7 +1,7 @@
 """A gateway on a socket of its own, and who plays asr, llm and tts behind it."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
@@ -106,11 +106,16 @@ class Gateway:
 
 @asynccontextmanager
 async def running(
-    work: str, live: str, caps: Caps | None = None, rules: Rules | None = None, desk: type[BusDesk] = BusDesk
+    work: str,
+    live: str,
+    caps: Caps | None = None,
+    rules: Rules | None = None,
+    desk: type[BusDesk] = BusDesk,
+    rooms: Sequence[str] = (),
 ) -> AsyncGenerator[Gateway]:
     """A gateway on a free port, with its studio."""
     bus, behind, health = Bus(work, [live]), Bus(work, [live]), Health("gateway")
-    app = web(desk(bus), health, "friend", rules or Rules(), caps or Caps())
+    app = web(desk(bus), health, "friend", rules or Rules(), caps or Caps(), rooms)
     listener = listen("127.0.0.1", 0)
     port = int(listener.getsockname()[1])
     server = asyncio.ensure_future(serve(app, listener))

@@ -291,3 +291,41 @@ async def test_a_source_that_fails_is_told_and_the_show_goes_on(studio: Studio, 
     await studio.seen(ShowEnded)
     kinds = [item.message.type for item in await studio.desk.sessions.range(ROOM)]
     assert kinds[:2] == ["Failed", "SourceEnded"]
+
+
+def written(name: str, lane: Lane = Lane.CHAT) -> LiveEvent:
+    kind = Kind.DANMAKU if lane is Lane.CHAT else Kind.SUPER_CHAT
+    amount = 0 if lane is Lane.CHAT else 3_000
+    return LiveEvent(
+        id=f"api:{kind}:{name}",
+        room=ROOM,
+        source="api",
+        kind=kind,
+        lane=lane,
+        text=name,
+        amount_fen=amount,
+        at_ms=now_ms(),
+    )
+
+
+async def test_what_the_gateway_took_in_is_answered_and_counted(studio: Studio) -> None:
+    """A comment and a super chat of the API, without any source; the comment's lane is empty when it is taken."""
+    show = studio.desk.show
+    assert [await show.comment(written("one"), 15), await show.comment(written("one"), 15)] == [True, False]
+    assert await show.receive(written("two", Lane.PAID))
+    studio.go()
+    await studio.seen(TurnAired)
+    first = await studio.aired(0)
+    assert first.causes == ("api:super_chat:two",)
+    await studio.answer(first)
+    await studio.seen(TurnAired, 2)
+    second = await studio.aired(1)
+    assert (second.causes, second.lane) == (("api:danmaku:one",), Lane.CHAT)
+    assert await studio.raw.xlen(streams.CHAT.of(ROOM)) == 0
+
+
+async def test_only_the_newest_comments_wait(studio: Studio) -> None:
+    """The oldest are pushed out before anybody reads them."""
+    for number in range(5):
+        await studio.desk.show.comment(written(str(number)), 2)
+    assert await studio.raw.xlen(streams.CHAT.of(ROOM)) == 2

@@ -16,7 +16,7 @@ from services.contract.ingest import ShowEnded, TurnDropped, TurnRequested
 from services.contract.message import Message
 from services.contract.tts import AIR_RATE
 from services.gateway.core.queue import Queue
-from services.runtime.timeline import Caption, Closed, Cut, Floor, Lost, Opened, Out, SentenceOver, Sound, Timeline
+from services.runtime.timeline import Caption, Closed, Floor, Lost, Opened, Out, SentenceOver, Sound, Timeline
 
 Event = dict[str, Any]
 """What the page is told in JSON; `type` says what it is. Times are Unix milliseconds on the server's clock."""
@@ -139,8 +139,8 @@ class Stage:
                 return self._sentence_over(turn, index)
             case Closed(turn=turn):
                 return [self._close(ms, turn)]
-            case Cut(turn=turn, reason=reason):
-                return self._silence(ms, turn, reason)
+            case _:
+                return self._silence(ms, out.turn, out.reason)
 
     def _close(self, ms: int, turn: str) -> Event:
         """A turn lasts until its sound has been heard."""

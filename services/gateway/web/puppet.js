@@ -13,7 +13,7 @@ const SVG = `
 </defs>
 <g data-part="tail"><path d="M455 640C560 610 580 520 530 480C505 462 486 486 500 508C518 538 490 590 430 610Z" fill="url(#fur)"/><path d="M530 480C505 462 486 486 500 508C508 521 508 536 500 552C530 546 552 510 530 480Z" fill="url(#patch)"/></g>
 <g data-part="body">
- <path d="M104 650C104 520 190 456 300 456C410 456 496 520 496 650Z" fill="url(#coat)"/>
+ <path d="M104 720C104 520 190 456 300 456C410 456 496 520 496 720Z" fill="url(#coat)"/>
  <path d="M206 476C232 520 368 520 394 476C372 452 228 452 206 476Z" fill="#8c2d23"/>
  <path d="M262 504q-4 44 2 70M338 504q4 44-2 70" stroke="#ffe3c2" stroke-width="6" stroke-linecap="round" fill="none"/>
  <g transform="translate(392 578)"><circle r="25" fill="#2a1c17"/><circle r="7" fill="#ff7a55"/><path d="M-12-12a17 17 0 0 0 0 24M12-12a17 17 0 0 1 0 24" fill="none" stroke="#ffc46b" stroke-width="4.500" stroke-linecap="round"/></g>
@@ -81,7 +81,7 @@ export class Puppet {
     const { part, mouth } = this;
     const breath = Math.sin(ms / 1100), drift = Math.sin(ms / 2300) + 0.5 * Math.sin(ms / 1370);
     move(part.head, `translate(${drift * 4} ${breath * 4 - mouth * 6}) rotate(${drift * 1.6 + this.pose.look * 0.35} 300 460)`);
-    move(part.body, `translate(0 ${breath * 2}) `);
+    move(part.body, `translate(0 ${breath * 2 - 34})`);
     move(part.tail, `rotate(${Math.sin(ms / 900) * 5} 440 620)`);
     const twitch = Math.max(0, Math.sin(ms / 700) - 0.93) * 90;
     move(part['ear-l'], `rotate(${-twitch} 190 190)`);

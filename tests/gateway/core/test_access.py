@@ -3,7 +3,7 @@
 import pytest
 
 from services.contract.failure import Code, Failure
-from services.gateway.core.access import Rules, Visit, check, is_loopback, may_listen
+from services.gateway.core.access import Rules, Visit, check, is_loopback, is_open, may_listen
 
 TOKEN = "correct horse"  # noqa: S105  a test's own
 OPEN, LOCKED, PUBLISHED = Rules(), Rules(token=TOKEN), Rules(loopback=True)
@@ -79,3 +79,9 @@ def test_a_port_published_on_loopback_has_only_local_clients() -> None:
     check(Visit(client="172.17.0.1", host="localhost:8000"), PUBLISHED)
     with pytest.raises(Failure, match="is not this machine"):
         check(Visit(client="172.17.0.1", host="evil.example"), PUBLISHED)
+
+
+def test_what_every_page_is_made_of_is_open() -> None:
+    """Health and the page's files; nothing that tells of a room."""
+    asked = ("/healthz", "/web/app.js", "/rooms/demo", "/web", "/api/rooms/demo/stage")
+    assert [path for path in asked if is_open(path)] == ["/healthz", "/web/app.js"]
