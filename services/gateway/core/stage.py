@@ -20,7 +20,7 @@ from services.runtime.timeline import Caption, Closed, Floor, Lost, Opened, Out,
 
 Event = dict[str, Any]
 """What the page is told in JSON; `type` says what it is. Times are Unix milliseconds on the server's clock."""
-KNOWN_TURNS = 64
+KNOWN_TURNS = 32
 FAILED_MS = 60_000
 """A page that joins is told of a failure so long after it."""
 
