@@ -39,10 +39,14 @@ class Deltas:
     def __init__(self) -> None:
         self.script: Sequence[str | Failure | asyncio.Event] = ["好的。"]
         self.asked: list[Sequence[prompt.Chat]] = []
+        self.hurried: list[bool] = []
         self.closed = asyncio.Event()
 
-    async def answer(self, messages: Sequence[prompt.Chat], *, session: str) -> AsyncGenerator[str, None]:
+    async def answer(
+        self, messages: Sequence[prompt.Chat], *, session: str, hurry: bool = False
+    ) -> AsyncGenerator[str, None]:
         assert session
+        self.hurried.append(hurry)
         self.asked.append(messages)
         try:
             for step in self.script:
