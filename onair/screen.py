@@ -39,7 +39,7 @@ KINDS = {
 def draw(view: View, now_ms: int, width: int, height: int) -> Areas:
     """The whole view as it stands at that moment (Unix milliseconds)."""
     wide, room = width >= WIDE, height - 1 - FOOT
-    talk, said = Areas(name="comments", ratio=1), Areas(name="air", ratio=1)
+    talk, said = Areas(name="comments", ratio=4), Areas(name="air", ratio=5)
     lines = (room if wide else room * 2 // 5) - 2
     above = (room if wide else room - room * 2 // 5) - 2
     talk.update(Panel(_comments(view, lines), title="comments", title_align="left", border_style="blue"))

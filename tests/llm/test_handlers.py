@@ -149,6 +149,13 @@ async def test_the_template_is_spoken_before_the_model_answers(house: House) -> 
     assert await house.texts() == ["谢谢小明的礼物！", "你真好呀。", "爱你哦！"]
 
 
+@pytest.mark.parametrize(("kind", "hurry"), [("room", True), ("chat", False)])
+async def test_a_room_is_in_a_hurry(house: House, kind: str, hurry: bool) -> None:  # noqa: FBT001  a parameter of the test
+    """A silent model is given up sooner where many wait for it."""
+    await house.answer(kind=kind)
+    assert house.model.hurried == [hurry]
+
+
 async def test_a_turn_without_an_ask_speaks_its_template(house: House) -> None:
     """The operator's line needs no model."""
     await house.answer(ask="", say="马上开始。")

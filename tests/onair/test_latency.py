@@ -36,6 +36,7 @@ def test_the_steps_of_a_sentence() -> None:
     steps.feed(T + 400, ready("a"))
     steps.feed(T + 450, chunk("a"))
     found = steps.of("a", 0, T + 1_000)
+    assert found
     assert found == Latency(lane=100, llm=300, tts=50, floor=550)
     assert found.age == 1_000
 
