@@ -42,7 +42,7 @@ $(TEST_DEPS): $(RUN_DEPS)
 
 setup: $(RUN_DEPS) ## make .venv with all that OnAir needs to run
 
-demo: $(RUN_DEPS) ## play the recorded room: make demo ONCE=1 OUT=dir
+demo: $(RUN_DEPS) ## play the recorded room in a loop and show it; once for the record: make demo ONCE=1 OUT=dir
 	@$(BIN)/onair demo $(if $(ONCE),--once) --out $(OUT)
 
 up: $(RUN_DEPS) ## start the brokers and the six services on this machine
@@ -67,7 +67,7 @@ test: $(TEST_DEPS) ## every test, with coverage of the pure parts
 	@$(BIN)/pytest tests/model
 	@$(BIN)/python -m coverage erase
 	@$(BIN)/pytest --cov --cov-report= --ignore tests/model
-	@$(BIN)/coverage report --include='services/contract/*,services/*/core/*,services/runtime/words.py,services/runtime/sound.py,services/runtime/voices.py,services/runtime/timeline.py' --fail-under=100
+	@$(BIN)/coverage report --include='services/contract/*,services/*/core/*,services/runtime/words.py,services/runtime/sound.py,services/runtime/voices.py,services/runtime/timeline.py,onair/latency.py,onair/show.py,onair/told.py,onair/view.py' --fail-under=100
 
 fmt: $(TEST_DEPS) ## format and mend what can be mended
 	@$(BIN)/ruff check --fix .

@@ -58,29 +58,34 @@ def up(
     raise typer.Exit(drive(run(wanted), on_term=DONE))
 
 
-@app.command(epilog="Examples:  onair demo --once  ·  onair demo --once --out show --speed 2")
+@app.command(epilog="Examples:  onair demo  ·  onair demo --once --out show --speed 2")
 def demo(
     once: Annotated[bool, typer.Option("--once", help="Play the room once, leave the recorded show.")] = False,  # noqa: FBT002  an option
-    out: Annotated[Path, typer.Option(help="Where the show is left.")] = Path("out"),
+    out: Annotated[Path, typer.Option(help="With --once: where the show is left.")] = Path("out"),
     recording: Annotated[Path, typer.Option(help="The room to play.")] = Path("recordings/demo.jsonl.gz"),
     data: Annotated[Path, typer.Option(help="The demo's own folder, cleared at each start.")] = Path("data/demo"),
-    port: Annotated[int, typer.Option(min=0, max=65_535, help="The gateway's port, 0: any.")] = 0,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65_535, help="The page's port, 0: any. [default: 8000 or the next free one; once: any]"
+        ),
+    ] = None,
     speed: Annotated[float, typer.Option(min=0.01, max=1_000, help="2 plays the room twice as fast.")] = 1.0,
     config: ConfigOption = None,
     debug: DebugOption = False,  # noqa: FBT002  an option
 ) -> None:
-    """Play a recorded room and record the show.
+    """Play a recorded room in a loop and show what happens, until Ctrl-C.
 
-    Leaves show.wav, show.srt, show.jsonl and summary.json. Exits 0 only if everything that was paid for was spoken or
-    taken back by the platform.
+    With --once: play it once and leave show.wav, show.srt, show.jsonl and summary.json. Exits 0 only if everything that
+    was paid for was spoken or taken back by the platform.
     """
-    if not once:
-        _end("the live view is not there yet; play the room once by `onair demo --once --out DIR`")
     from onair.demo import Wanted
     from onair.demo import demo as run
     from onair.drive import drive
 
-    wanted = Wanted(out=out, recording=recording, data=data, port=port, speed=speed, config=config, debug=debug)
+    wanted = Wanted(
+        out=out, recording=recording, data=data, port=port, once=once, speed=speed, config=config, debug=debug
+    )
     raise typer.Exit(drive(run(wanted)))
 
 

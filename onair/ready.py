@@ -28,7 +28,9 @@ async def wait(family: Family, names: Sequence[str], limit_s: float = LIMIT_S) -
         for name, (note, problem) in zip(left, answers, strict=True):
             if note:
                 found[name] = note
-                family.tell(f"  {name} ready after {loop.time() - began:.1f} s")
+                family.tell(
+                    f"  {name} ready after {loop.time() - began:.1f} s" + (f", but {problem}" if problem else "")
+                )
             elif problem != said[name]:
                 said[name] = problem
         if loop.time() - began > limit_s and len(found) < len(names):
@@ -51,7 +53,7 @@ def _late(family: Family, problems: dict[str, str], limit_s: float) -> str:
 
 
 async def look(family: Family, name: str) -> tuple[Note | None, str]:
-    """The part's note if it is ready; otherwise what it says keeps it from that."""
+    """The part's note if it is ready, and what is wrong all the same; otherwise what it says keeps it from that."""
     child = family.children[name]
     service = name.rpartition("-")[0] or name
     note = _read(family.data / "run" / f"{service}-{child.pid}.json")
@@ -59,9 +61,13 @@ async def look(family: Family, name: str) -> tuple[Note | None, str]:
         return None, "it has not said yet where it answers"
     body = await get(int(note["health_port"]), "/readyz")
     if body.get("ready"):
-        return note, ""
-    problems = cast("dict[str, str]", body.get("problems", {}))
-    return None, ", ".join(f"{part}: {sentence}" for part, sentence in problems.items()) or "it does not answer"
+        return note, _sentences(body, "warnings")
+    return None, _sentences(body, "problems") or "it does not answer"
+
+
+def _sentences(body: Note, name: str) -> str:
+    found = cast("dict[str, str]", body.get(name, {}))
+    return ", ".join(f"{part}: {sentence}" for part, sentence in found.items())
 
 
 def _read(path: Path) -> Note | None:

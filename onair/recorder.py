@@ -9,7 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from onair.show import Layout, Line, Put, Trim, fact, srt, summary, tame
+from onair.show import Layout, Line, Put, Trim, fact, srt, summary
+from onair.told import told
 from services.contract.failure import Code, Failure
 from services.contract.ingest import LedgerRow
 from services.contract.tts import AIR_RATE
@@ -122,24 +123,8 @@ class Recorder:
 
     def _write(self, line: Line) -> None:
         self._lines.write(json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n")
-        if text := self._shown(line):
-            self._tell(tame(text))
-
-    def _shown(self, line: Line) -> str:
-        """What people see of it while it happens."""
-        requests = self._layout.requests if self._layout else {}
-        match line:
-            case {"type": "turn_aired", "turn": str(turn)} if request := requests.get(turn):
-                asked = request.ask or "(nothing is asked)"
-                return f"{request.viewer or request.lane.value} › {asked}"
-            case {"type": "caption", "text": str(text)}:
-                return f"    “{text}”"
-            case {"type": "failed", "sentence": str(sentence)}:
-                return f"    ! {sentence}"
-            case {"type": "turn_dropped", "turn": str(turn), "reason": str(reason)}:
-                return f"    – {turn} dropped: {reason}"
-            case _:
-                return ""
+        if text := told(line, self._layout):
+            self._tell(text)
 
     def sum_up(self, rows: Mapping[str, LedgerRow]) -> dict[str, Any]:
         """Write what became of everything paid for, and the summary; the summary. Call it inside the block."""

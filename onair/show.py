@@ -1,10 +1,12 @@
 """A show laid out on its own clock: what is heard when, from a session's entries in their order. Pure."""
 
 import re
+from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from onair.latency import MEMORY, Latency, Steps, breakdown, figures
 from services.contract.avatar import Posed
 from services.contract.ingest import Decided, LedgerRow, LiveEvent, ShowEnded, TurnDropped, TurnRequested
 from services.contract.message import Message
@@ -44,6 +46,7 @@ class Spoken:
     end: int
     reason: str = ""
     over: bool = False
+    latency: Latency | None = None
 
 
 @dataclass
@@ -56,6 +59,8 @@ class Aired:
     heard: bool = False
     over: bool = False
     reason: str = ""
+    latency: Latency | None = None
+    """Of its first sound."""
     sentences: list[Spoken] = field(default_factory=list[Spoken])
 
 
@@ -76,10 +81,13 @@ class Layout:
         self._floor = Floor(rate, origin_ms)
         self._timeline = Timeline()
         self._open: list[Aired] = []
+        self._steps = Steps()
+        self.spoken: deque[Spoken] = deque(maxlen=MEMORY)
 
     def feed(self, ms: int, message: Message, blob: bytes = b"") -> list[Put | Trim | Line]:
         """What follows from this entry, in order."""
         now, epoch, effects = self._at(ms), self._timeline.epoch, list[Put | Trim | Line]()
+        self._steps.feed(ms, message)
         outs = self._timeline.feed(message, blob)
         if line := fact(message):
             effects.append({"t_ms": max(0, ms - self.origin_ms), **line})
@@ -143,7 +151,8 @@ class Layout:
                 return [self._line(now, "lost", turn=turn, index=index, samples=samples)]
             case Caption(turn=turn, index=index, text=text, emotion=emotion):
                 begin = max(now, self._floor.heard_until)
-                self._open[-1].sentences.append(Spoken(turn, index, text, emotion, begin, begin))
+                self.spoken.append(Spoken(turn, index, text, emotion, begin, begin))
+                self._open[-1].sentences.append(self.spoken[-1])
                 return [self._line(begin, "caption", turn=turn, index=index, text=text, emotion=emotion)]
             case SentenceOver(turn=turn, index=index, reason=reason):
                 self._sentence_over(self._open[-1], index, reason)
@@ -161,8 +170,9 @@ class Layout:
         sentence = turn.sentences[-1]
         if sentence.begin == sentence.end:
             sentence.begin = at
+            sentence.latency = self._steps.of(turn.turn, sentence.index, self.origin_ms + self.millis(at))
         if not turn.heard:
-            turn.heard, turn.begin = True, at
+            turn.heard, turn.begin, turn.latency = True, at, sentence.latency
         sentence.end = turn.end = at + count
         return Put(at, pcm)
 
@@ -197,6 +207,7 @@ class Layout:
             reason=sentence.reason,
             from_ms=self.millis(sentence.begin),
             to_ms=self.millis(sentence.end),
+            latency_ms=asdict(sentence.latency) if sentence.latency else None,
         )
 
     def _turn_line(self, turn: Aired) -> Line:
@@ -215,6 +226,12 @@ class Layout:
 
     def _line(self, at: int, kind: str, **more: object) -> Line:
         return {"t_ms": self.millis(at), "type": kind, **more}
+
+    def forget(self) -> None:
+        """Let go of what has been told: for who shows a show without end and sums nothing up."""
+        self.turns, self.cues = list(self._open), []
+        for turn in list(self.requests)[:-MEMORY]:
+            del self.requests[turn]
 
     def first_words(self) -> list[int]:
         """For each turn that was heard: milliseconds from the event that is answered to the first sound."""
@@ -237,10 +254,8 @@ def fact(message: Message) -> Line | None:
 
 def srt(cues: Iterable[Spoken], rate: int = AIR_RATE) -> str:
     """SubRip: one cue for each sentence, in the order of its time."""
-    blocks = (
-        f"{number}\n{clock(cue.begin * 1_000 // rate)} --> {clock(cue.end * 1_000 // rate)}\n{' '.join(cue.text.split())}\n"
-        for number, cue in enumerate(cues, 1)
-    )
+    times = ((clock(cue.begin * 1_000 // rate), clock(cue.end * 1_000 // rate), cue.text) for cue in cues)
+    blocks = (f"{no}\n{begin} --> {end}\n{' '.join(text.split())}\n" for no, (begin, end, text) in enumerate(times, 1))
     return "\n".join(blocks)
 
 
@@ -248,12 +263,6 @@ def clock(ms: int) -> str:
     """Milliseconds as SubRip writes them: HH:MM:SS,mmm."""
     seconds, millis = divmod(ms, 1_000)
     return f"{seconds // 3_600:02}:{seconds // 60 % 60:02}:{seconds % 60:02},{millis:03}"
-
-
-def percentile(values: Iterable[int], percent: int) -> int | None:
-    """The smallest value that at least `percent` % of them do not exceed (nearest rank); None of nothing."""
-    ranked = sorted(values)
-    return ranked[-(-len(ranked) * percent // 100) - 1] if ranked else None
 
 
 def paid(rows: Mapping[str, LedgerRow]) -> dict[str, int]:
@@ -275,7 +284,8 @@ def summary(layout: Layout, rows: Mapping[str, LedgerRow]) -> dict[str, Any]:
         "answered": ended.answered if ended else 0,
         "dropped": dict(ended.dropped) if ended else {},
         "paid": paid(rows),
-        "first_word_ms": {"p50": percentile(words, 50), "p95": percentile(words, 95)},
+        "first_word_ms": figures(words),
+        "latency_ms": breakdown(turn.latency for turn in layout.turns if turn.heard and turn.latency),
         "duration_ms": layout.millis(layout.length),
         "turns": sum(turn.heard for turn in layout.turns),
         "sentences": len(layout.cues),

@@ -18,12 +18,15 @@ log = structlog.get_logger(__name__)
 
 
 def build(settings: Settings) -> Service:
-    """The service; raises Failure(BAD_CONFIG) for a model that cannot be."""
+    """The service; raises Failure(BAD_CONFIG) for a model that cannot be.
+
+    It works without its model, too: what a template says by itself is spoken.
+    """
     bus = Bus(settings.common.work_url, settings.common.live_urls)
     work, model = Work(bus.work), make_model(settings)
     delivery = Delivery(bus, work, "llm")
     attach(delivery, Desk(bus, work, Sessions(bus), model, settings.config), settings.workers)
-    return Service(settings.common, bus, delivery, checks={f"model {model.name}": model.check}, closers=[model.close])
+    return Service(settings.common, bus, delivery, warns={f"model {model.name}": model.check}, closers=[model.close])
 
 
 def make_model(settings: Settings) -> Model:
@@ -42,5 +45,6 @@ def make_model(settings: Settings) -> Model:
             base_url=settings.base_url or OFFICIAL,
             proxy=settings.config.network.proxy_of("openai"),
             token_s=options.timeout,
+            room_s=options.room_timeout,
         )
     )

@@ -209,9 +209,9 @@ async def _ask(run: Run, plan: turns.Plan) -> turns.Reason:
     request, begin, failure = run.job.message, run.index - len(plan.said), None
     splitter = Splitter(request.spoken, run.persona.quotes, run.voice.references)
     repeats = turns.Repeats(plan.said)
-    messages = await _messages(run, plan)
+    messages, hurry = await _messages(run, plan), request.kind == "room"
     try:
-        async with aclosing(run.desk.model.answer(messages, session=request.session)) as deltas:
+        async with aclosing(run.desk.model.answer(messages, session=request.session, hurry=hurry)) as deltas:
             async for delta in deltas:
                 run.raw += delta
                 for piece in filter(repeats.new, splitter.feed(delta)):

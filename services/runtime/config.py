@@ -71,6 +71,8 @@ class OpenAI(Part):
     model: str = ""
     timeout: float = Field(default=10, gt=0)
     """Seconds without a token after which the model counts as silent."""
+    room_timeout: float = Field(default=4, gt=0)
+    """Seconds to the first token where a whole room waits for it; retries included."""
 
 
 class Engines(Part):

@@ -22,6 +22,7 @@ class Health:
     def __init__(self, service: str) -> None:
         self.service = service
         self.problems: dict[str, str] = {"start": "the service is starting"}
+        self.warnings: dict[str, str] = {}
         self.moved = time.monotonic()
 
     def report(self, problems: dict[str, str]) -> None:
@@ -29,6 +30,10 @@ class Health:
         self.problems = {part: sentence for part, sentence in problems.items() if sentence}
         self.moved = time.monotonic()
         PROBLEMS.set(len(self.problems))
+
+    def warn(self, warnings: dict[str, str]) -> None:
+        """Replace what is wrong though the service works, as a model without a key."""
+        self.warnings = {part: sentence for part, sentence in warnings.items() if sentence}
 
     @property
     def ready(self) -> bool:
@@ -42,7 +47,8 @@ class Health:
 
     def body(self) -> bytes:
         """The answer to `/readyz`."""
-        return json.dumps({"service": self.service, "ready": self.ready, "problems": self.problems}).encode()
+        told = {"ready": self.ready, "problems": self.problems, "warnings": self.warnings}
+        return json.dumps({"service": self.service, **told}).encode()
 
 
 class _Quiet(WSGIRequestHandler):

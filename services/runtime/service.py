@@ -37,6 +37,8 @@ class Service:
     """Run from start to drain; one that ends by itself ends the service."""
     checks: dict[str, Callable[[], Awaitable[str]]] = field(default_factory=dict[str, Callable[[], Awaitable[str]]])
     """Part → '' or the sentence that keeps the service from being ready."""
+    warns: dict[str, Callable[[], Awaitable[str]]] = field(default_factory=dict[str, Callable[[], Awaitable[str]]])
+    """Part → '' or the sentence about what is wrong though the service works."""
     closers: list[Callable[[], Awaitable[None]]] = field(default_factory=list[Callable[[], Awaitable[None]]])
     note: dict[str, int] = field(default_factory=dict[str, int])
     """What the note of this process says besides its pid and its health port."""
@@ -75,7 +77,9 @@ async def serve(service: Service) -> int:
         await service.bus.ready()
         if service.delivery:
             await service.delivery.start()
-        tasks = [asyncio.ensure_future(loop()) for loop in [*service.loops, lambda: _watch(service)]]
+        tasks = [
+            asyncio.ensure_future(loop()) for loop in [*service.loops, lambda: _watch(service), lambda: _warn(service)]
+        ]
         log.info("started", health_port=port)
         ended = asyncio.ensure_future(stop.wait())
         await asyncio.wait([ended, *tasks], return_when=asyncio.FIRST_COMPLETED)
@@ -118,6 +122,14 @@ async def _watch(service: Service) -> None:
         checks = {"bus": service.bus.check, **service.checks}
         answers = await asyncio.gather(*(_ask(check) for check in checks.values()))
         service.health.report(dict(zip(checks, answers, strict=True)))
+        await asyncio.sleep(CHECK_S)
+
+
+async def _warn(service: Service) -> None:
+    """Ask once a second what is wrong though the service works; a slow answer holds nothing up."""
+    while True:
+        answers = await asyncio.gather(*(_ask(check) for check in service.warns.values()))
+        service.health.warn(dict(zip(service.warns, answers, strict=True)))
         await asyncio.sleep(CHECK_S)
 
 

@@ -45,7 +45,7 @@ async def test_health_is_told_on_the_gateways_own_port(broker_url: str, live_url
         gateway.health.report({"bus": ""})
         ready, alive, metrics = [await client.get(path) for path in ("/readyz", "/healthz", "/metrics")]
     assert (early.status_code, ready.status_code, alive.status_code) == (503, 200, 200)
-    assert ready.json() == {"service": "gateway", "ready": True, "problems": {}}
+    assert ready.json() == {"service": "gateway", "ready": True, "problems": {}, "warnings": {}}
     assert metrics.headers["content-type"].startswith("text/plain; version=")
     assert "onair_rejected_total" in metrics.text
 

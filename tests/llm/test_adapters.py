@@ -268,6 +268,42 @@ async def test_a_silent_server_is_given_up(script: Script) -> None:
         assert "timeout" in failure.sentence
 
 
+@pytest.mark.parametrize("script", [mute, mute_after_the_head, chatter_without_text])
+async def test_a_room_does_not_wait_for_a_silent_server(script: Script) -> None:
+    """In a hurry the first token has `room_s`, retries included; the sentence names the limit that counted."""
+    async with openai(script, token_s=5, room_s=0.05, pause_s=0.05) as (model, server):
+        with pytest.raises(Failure) as raised:
+            await anext(model.answer(ASK, session="s", hurry=True))
+        assert raised.value.code is Code.ENGINE_SILENT
+        assert "within 0.05 s" in raised.value.sentence
+        assert "room_timeout" in raised.value.sentence
+        assert len(server.requests) == 1
+
+
+async def test_an_answer_that_has_begun_may_take_its_time() -> None:
+    """The limit of a room is for the first token; those after it have the usual one."""
+
+    async def slow(exchange: Exchange) -> None:
+        await exchange.begin()
+        await exchange.delta("你好")
+        await asyncio.sleep(0.4)
+        await exchange.delta("呀", "stop")
+        await exchange.event("[DONE]")
+        await exchange.end()
+
+    async with (
+        openai(slow, token_s=5, room_s=0.3) as (model, _),
+        aclosing(model.answer(ASK, session="s", hurry=True)) as deltas,
+    ):
+        assert [delta async for delta in deltas] == ["你好", "呀"]
+
+
+async def test_check_says_that_nobody_answers() -> None:
+    """A server that accepts and is silent is told with the time that was waited."""
+    async with openai(mute, connect_s=0.05) as (model, _):
+        assert "has not answered for 0.1 s" in await model.check()
+
+
 async def test_an_answer_has_an_end() -> None:
     """A model that never stops is stopped after `total_s`."""
     async with openai(endless, total_s=0.1) as (model, _):

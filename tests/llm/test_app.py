@@ -49,7 +49,8 @@ async def test_the_service_is_put_together() -> None:
     """It reads turns, watches its model and closes it."""
     service = build(made(config()))
     assert service.delivery is not None
-    assert list(service.checks) == ["model scripted"]
+    assert list(service.warns) == ["model scripted"]
+    assert not service.checks
     for close in [*service.closers, service.bus.close]:
         await close()
 

@@ -39,10 +39,14 @@ class Deltas:
     def __init__(self) -> None:
         self.script: Sequence[str | Failure | asyncio.Event] = ["好的。"]
         self.asked: list[Sequence[prompt.Chat]] = []
+        self.hurried: list[bool] = []
         self.closed = asyncio.Event()
 
-    async def answer(self, messages: Sequence[prompt.Chat], *, session: str) -> AsyncGenerator[str, None]:
+    async def answer(
+        self, messages: Sequence[prompt.Chat], *, session: str, hurry: bool = False
+    ) -> AsyncGenerator[str, None]:
         assert session
+        self.hurried.append(hurry)
         self.asked.append(messages)
         try:
             for step in self.script:
@@ -143,6 +147,13 @@ async def test_the_template_is_spoken_before_the_model_answers(house: House) -> 
     gate.set()
     await running
     assert await house.texts() == ["谢谢小明的礼物！", "你真好呀。", "爱你哦！"]
+
+
+@pytest.mark.parametrize(("kind", "hurry"), [("room", True), ("chat", False)])
+async def test_a_room_is_in_a_hurry(house: House, kind: str, hurry: bool) -> None:  # noqa: FBT001  a parameter of the test
+    """A silent model is given up sooner where many wait for it."""
+    await house.answer(kind=kind)
+    assert house.model.hurried == [hurry]
 
 
 async def test_a_turn_without_an_ask_speaks_its_template(house: House) -> None:

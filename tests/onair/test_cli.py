@@ -86,11 +86,6 @@ def test_a_wrong_dot_env(folder: Path) -> None:
     assert ".env:1: this is no NAME=value" in refused(onair(folder, "up"), folder)
 
 
-def test_the_demo_needs_once(folder: Path) -> None:
-    """The live view is not there yet, and the sentence says what is."""
-    assert "onair demo --once" in refused(onair(folder, "demo"), folder)
-
-
 def test_a_recording_that_is_not_there(folder: Path) -> None:
     """A recording that is not there is told before anything is started."""
     argv = ("demo", "--once", "--data", "data", "--recording", str(folder / "none.gz"))

@@ -5,6 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from onair.latency import percentile
 from onair.show import (
     Layout,
     Line,
@@ -15,7 +16,6 @@ from onair.show import (
     fact,
     kept,
     paid,
-    percentile,
     srt,
     summary,
     tame,
@@ -271,6 +271,7 @@ def test_summary_counts() -> None:
         "dropped": {"stale": 8},
         "paid": {"received": 4, "spoken": 1, "withdrawn": 1, "failed": 1},
         "first_word_ms": {"p50": 0, "p95": 0},
+        "latency_ms": {step: {"p50": 0, "p95": 0} for step in ("lane", "llm", "tts", "floor")},
         "duration_ms": 700,
         "turns": 1,
         "sentences": 1,

@@ -41,6 +41,15 @@ def test_a_service_is_ready_when_nothing_is_wrong(monkeypatch: pytest.MonkeyPatc
         server.server_close()
 
 
+def test_a_warning_keeps_nothing_from_working() -> None:
+    """What is wrong though the service works is told beside the problems, and the service stays ready."""
+    health = Health("llm")
+    health.report({})
+    health.warn({"model": "no key; set OPENAI_API_KEY", "other": ""})
+    assert health.ready
+    assert json.loads(health.body())["warnings"] == {"model": "no key; set OPENAI_API_KEY"}
+
+
 def test_a_taken_port_means_the_next_free_one() -> None:
     """Several workers of a service find room by themselves; with none left the range is named."""
     first, port = listen(Health("tts"), "127.0.0.1", 0)

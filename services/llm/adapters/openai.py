@@ -33,6 +33,8 @@ class Options:
     connect_s: float = 2.0
     token_s: float = 10.0
     """To the first token, and between two."""
+    room_s: float = 4.0
+    """To the first token of an answer that a room waits for, retries included."""
     total_s: float = 90.0
     rest_s: float = 0.1
     """What a server gets to end its response after its last event."""
@@ -53,24 +55,28 @@ class OpenAIModel:
         self._problem = ""
         self._checked = 0.0
 
-    async def answer(self, messages: Sequence[tuple[str, str]], *, session: str) -> AsyncGenerator[str, None]:
+    async def answer(
+        self, messages: Sequence[tuple[str, str]], *, session: str, hurry: bool = False
+    ) -> AsyncGenerator[str, None]:
         """See the port. `session` is not sent: it is nobody's business there."""
         del session
-        end = _now() + self._options.total_s
+        begin = _now()
+        end = begin + self._options.total_s
+        first = begin + self._options.room_s if hurry else end
         for attempt in range(RETRIES + 1):
             began = False
             try:
-                async with aclosing(self._once(messages, end)) as deltas:
+                async with aclosing(self._once(messages, end, first)) as deltas:
                     async for delta in deltas:
                         began = True
                         yield delta
             except (OpenAIError, httpx2.HTTPError, TimeoutError) as error:
-                failure = self._failure(error, began=began)
+                failure = self._silent(_now() >= first) if _is_silence(error) else self._failure(error, began=began)
             except Failure as known:
                 failure = known
             else:
                 return
-            if began or not failure.retryable or attempt == RETRIES:
+            if began or not failure.retryable or attempt == RETRIES or _now() + self._options.pause_s >= first:
                 raise failure
             await asyncio.sleep(self._options.pause_s)
 
@@ -80,38 +86,42 @@ class OpenAIModel:
         if self._checked and now - self._checked < (CHECK_S / 10 if self._problem else CHECK_S):
             return self._problem
         self._problem, self._checked = "", now
+        limit_s = self._options.connect_s * 2
         try:
-            async with asyncio.timeout(self._options.connect_s * 2):
+            async with asyncio.timeout(limit_s):
                 await self._client.models.with_raw_response.list()
         except APIStatusError as error:
             if error.status_code not in {404, 405, 429, 501}:
                 self._problem = self._status(error).sentence
         except (OpenAIError, httpx2.HTTPError, TimeoutError) as error:
-            self._problem = self._failure(error, began=False).sentence
+            silent = f"{self._where} has not answered for {limit_s:g} s; does it run, and is OPENAI_BASE_URL right?"
+            self._problem = silent if _is_silence(error) else self._failure(error, began=False).sentence
         return self._problem
 
     async def close(self) -> None:
         """See the port."""
         await self._client.close()
 
-    async def _once(self, messages: Sequence[tuple[str, str]], end: float) -> AsyncGenerator[str, None]:
-        """One request; non-empty deltas. No time limit runs while the consumer has its turn."""
+    async def _once(self, messages: Sequence[tuple[str, str]], end: float, first: float) -> AsyncGenerator[str, None]:
+        """One request; non-empty deltas, one of them by `first`. No limit runs while the consumer has its turn."""
         body = cast("Any", [{"role": role, "content": content} for role, content in messages])
         request = self._client.chat.completions.with_streaming_response.create(
             model=self._options.model, messages=body, stream=True
         )
         finished = False
         async with AsyncExitStack() as stack:
-            async with self._patience(end):
+            async with self._patience(first):
                 response = await stack.enter_async_context(request)
             events = await stack.enter_async_context(aclosing(_events(response.iter_bytes())))
-            while data := await self._next(events, end):
+            until = first
+            while data := await self._next(events, until):
                 if data == "[DONE]":
                     await self._rest(events)
                     return
                 delta, ended = self._delta(data)
                 finished = finished or ended
                 if delta:
+                    until = end
                     yield delta
         if not finished:
             raise self._broken()
@@ -159,20 +169,20 @@ class OpenAIModel:
 
     def _failure(self, error: Exception, *, began: bool) -> Failure:
         """What a client's error means."""
-        options = self._options
         if isinstance(error, APIStatusError):
             return self._status(error)
-        if isinstance(error, APITimeoutError | httpx2.TimeoutException | TimeoutError):
-            wait = f"{self._where} did not answer within {options.token_s:g} s"
-            return Failure(
-                Code.ENGINE_SILENT,
-                f"{wait}; is it overloaded? engines.llm.openai.timeout sets the limit",
-                retryable=True,
-            )
         if began or not isinstance(error, APIConnectionError):
             return self._broken()
         remedy = "start it, or correct OPENAI_BASE_URL or network.proxy"
         return Failure(Code.ENGINE_MISSING, f"{self._where} cannot be reached; {remedy}", retryable=True)
+
+    def _silent(self, room: bool) -> Failure:  # noqa: FBT001  one of two limits
+        """It did not answer within the limit: the room's, or the one between two tokens."""
+        name, limit_s = ("room_timeout", self._options.room_s) if room else ("timeout", self._options.token_s)
+        remedy = f"does it run, is it overloaded? engines.llm.openai.{name} sets the limit"
+        return Failure(
+            Code.ENGINE_SILENT, f"{self._where} did not answer within {limit_s:g} s; {remedy}", retryable=True
+        )
 
     def _broken(self) -> Failure:
         return Failure(Code.ENGINE_BROKEN, f"the answer of {self._where} broke off; its log says why", retryable=True)
@@ -207,6 +217,10 @@ def _http(options: Options) -> httpx2.AsyncClient:
     except (ValueError, ImportError) as error:
         remedy = "write http://host:port, or socks5://host:port with the extra `proxy` installed"
         raise Failure(Code.BAD_CONFIG, f"network.proxy for openai cannot be used ({error}); {remedy}") from error
+
+
+def _is_silence(error: Exception) -> bool:
+    return isinstance(error, APITimeoutError | httpx2.TimeoutException | TimeoutError)
 
 
 def _now() -> float:

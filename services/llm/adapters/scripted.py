@@ -19,9 +19,11 @@ class ScriptedModel:
     def __init__(self, pause_s: float = 0.02) -> None:
         self._pause_s = pause_s
 
-    async def answer(self, messages: Sequence[tuple[str, str]], *, session: str) -> AsyncGenerator[str, None]:
-        """See the port."""
-        del session
+    async def answer(
+        self, messages: Sequence[tuple[str, str]], *, session: str, hurry: bool = False
+    ) -> AsyncGenerator[str, None]:
+        """See the port. A script is never silent: `hurry` changes nothing."""
+        del session, hurry
         for token in _TOKEN.findall(script(messages)):
             if self._pause_s:
                 await asyncio.sleep(self._pause_s)

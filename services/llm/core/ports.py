@@ -12,8 +12,12 @@ class Model(Protocol):
         """The engine's name in the configuration."""
         ...
 
-    def answer(self, messages: Sequence[tuple[str, str]], *, session: str) -> AsyncGenerator[str, None]:
+    def answer(
+        self, messages: Sequence[tuple[str, str]], *, session: str, hurry: bool = False
+    ) -> AsyncGenerator[str, None]:
         """The answer to (role, content) messages, in non-empty deltas as they come.
+
+        `hurry`: a room waits, so that a model that says nothing is given up, retries included, within 5 s.
 
         A trailing assistant message is what was said already: the answer goes on after it. Closing the generator ends
         the request at the server. Raises Failure: what came before it still counts.
