@@ -49,6 +49,8 @@ def _from_ini(name: str, text: str, known: Known) -> Draft:
         raise _unread(name, error.lineno, "a line before the first [section]") from None
     except configparser.ParsingError as error:
         raise _unread(name, error.errors[0][0], "this is neither a [section] nor a key = value") from None
+    except AttributeError:  # what Python's parser does with an indented line behind a key without a value
+        raise Failure(Code.BAD_INPUT, f"{name} has an indented line below a key without a value; mend it") from None
     found = {section: {key: _bare(value) for key, value in parser.items(section)} for section in parser.sections()}
     if not set(found) & set(SECTIONS):
         raise Failure(Code.BAD_INPUT, f"{name} has none of the sections {_list(SECTIONS)}; name {EXPECTED}")

@@ -148,6 +148,7 @@ def test_encodings_and_kinds() -> None:
     [
         ("a.ini", b"api_key = s3cr3t\n", "a.ini:1: a line before the first"),
         ("a.ini", b"[openai]\n = s3cr3t\n", "a.ini:2: this is neither"),
+        ("a.ini", b"[openai]\napi_key\n  s3cr3t\n", "an indented line below a key without a value"),
         ("a.ini", b"[database]\n", "none of the sections openai, room"),
         ("a.ini", b"\xff\xff\xff", "no text"),
         ("a.yaml", b"LLM: {key: s3cr3t\n", "a.yaml:2: "),
