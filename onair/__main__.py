@@ -9,23 +9,37 @@ from typing import Annotated, NoReturn
 try:
     import typer
 except ImportError:
-    sys.stderr.write("onair: the command line's packages are not installed; run `make setup`, or install onair[cli]\n")
+    sys.stderr.write(
+        "onair: the command line's packages are not installed; run `make setup`, or install onair[cli], "
+        "or onair[client] to talk to a server elsewhere\n"
+    )
     sys.exit(2)
+from onair import commands
 
 EPILOG = (
-    'Examples:  onair demo --once  ·  onair up --port 9000  ·  onair try llm "Hello"  ·  onair ledger main\n\n'
+    'Examples:  onair demo --once  ·  onair up --port 9000  ·  onair talk  ·  onair doctor  ·  onair try llm "Hello"\n\n'
+    "New here?  `onair doctor` says what is missing, `onair up` goes on air, `onair talk` talks with the persona.\n\n"
     "Exit codes: 0 done, 1 it failed while running, 2 wrong use or configuration, 130 interrupted."
 )
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     help="Puts an AI persona on air: comments, gifts and voices go in, a spoken, captioned answer comes out.",
     epilog=EPILOG,
 )
+
+
+@app.callback()
+def top(
+    version: Annotated[  # noqa: FBT002  an option, whose callback does the work
+        bool, typer.Option("--version", callback=commands.version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """Puts an AI persona on air: comments, gifts and voices go in, a spoken, captioned answer comes out."""
+
+
 tries = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Run one service alone and ask it something.")
-app.add_typer(tries, name="try")
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="The configuration. [default: $ONAIR_CONFIG or onair.yaml]")
@@ -169,6 +183,10 @@ def ingest(
     from onair.drive import drive
 
     raise typer.Exit(drive(tryout.ingest(file, config, seconds)))
+
+
+commands.register(app)
+app.add_typer(tries, name="try")
 
 
 def _end(sentence: str, code: int = 2) -> NoReturn:

@@ -24,6 +24,11 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
+def tame(text: str) -> str:
+    """The text without anything that would steer a terminal."""
+    return "".join(char if char.isprintable() else " " for char in text)
+
+
 def code_of(failure: Failure) -> int:
     """2 if the command was used wrongly or something is not set up, 1 if it failed while running."""
     return USAGE if failure.code in _USAGE else FAILED

@@ -11,7 +11,10 @@ from services.contract.failure import Code, Failure
 Options = dict[str, Any]
 Single = dict[str, Options]
 """One name with its options, as `edge: {voice: …}`."""
-SOURCES = ("replay",)
+SOURCES = ("api", "replay")
+"""`api`: events come only by POST."""
+COMING = ("bilibili", "douyin", "daily", "schedule")
+"""Sources that this version does not know yet."""
 LLM_ENGINES = ("openai", "scripted")
 ASR_ENGINES = ("offline", "scripted")
 TTS_ENGINES = ("espeak", "scripted")
@@ -128,7 +131,11 @@ class Room(Part):
     @classmethod
     def _known(cls, sources: list[dict[str, Any]]) -> list[dict[str, Any]]:
         for source in sources:
+            if wrong := [name for name in source if name in COMING]:
+                raise ValueError(f"the source {wrong[0]!r} is not in this version yet; known: {_list(SOURCES)}")
             _one_of(source, SOURCES, "source")
+            if source.get("api"):
+                raise ValueError("the source 'api' has no options; write {api: {}}")
         return sources
 
 
@@ -173,7 +180,9 @@ class Config(Part):
             if room.persona not in self.personas:
                 raise ValueError(f"room {name!r} names the persona {room.persona!r}; known: {_list(self.personas)}")
             if not room.sources:
-                raise ValueError(f"room {name!r} has no source; give one of {_list(SOURCES)}")
+                raise ValueError(
+                    f"room {name!r} has no source; give one of {_list(SOURCES)} (not in this version: {_list(COMING)})"
+                )
         return self
 
 
@@ -193,12 +202,12 @@ def load(path: Path) -> Config:
     except ValidationError as error:
         first = error.errors()[0]
         loc = [str(part) for part in first["loc"]]
-        where = f"{path}:{_line(tree, loc)}"
+        where = f"{path}:{line_of(tree, loc)}"
         what = "unknown key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
         raise Failure(Code.BAD_CONFIG, f"{where}: {'.'.join(loc) or 'the file'}: {what}") from error
 
 
-def _line(node: yaml.Node | None, loc: list[str]) -> int:
+def line_of(node: yaml.Node | None, loc: list[str]) -> int:
     """Line of the innermost node on the way that exists."""
     line = node.start_mark.line + 1 if node else 1
     for part in loc:

@@ -53,6 +53,18 @@ async def test_a_clip_lies_on_live_and_is_ordered_on_work(broker_url: str, live_
     assert clip.session.startswith("asr-")
 
 
+async def test_the_caller_may_say_which_language_it_is(broker_url: str, live_url: str) -> None:
+    """`?language=` reaches the recogniser; what is no language is refused before anybody is asked."""
+    async with running(broker_url, live_url) as gateway, gateway.client() as client:
+        response = asyncio.ensure_future(client.post("/api/asr?language=EN", json=BODY))
+        clip = await gateway.studio.clip()
+        assert clip.language == "en"
+        await gateway.studio.tell(clip.session, heard(clip, "hello"))
+        assert (await response).json() == "hello"
+        wrong = await client.post("/api/asr", params={"language": "../x"}, json=BODY)
+        assert (wrong.status_code, wrong.json()["code"]) == (422, "bad_input")
+
+
 async def test_the_text_is_a_json_string_in_raw_utf8(broker_url: str, live_url: str) -> None:
     """Passing texts are waited out; the final one is the answer, byte for byte."""
     async with running(broker_url, live_url) as gateway:

@@ -38,6 +38,13 @@ def test_a_whole_file_is_read(tmp_path: Path) -> None:
     assert config.voices["xiaoyi"].engines == [{"espeak": {"voice": "cmn"}}]
 
 
+def test_a_room_whose_events_are_posted(tmp_path: Path) -> None:
+    """The source `api` needs nothing said about it."""
+    for options in ("{}", ""):
+        config = load(written(tmp_path, GOOD.replace("replay: {path: a.jsonl.gz}", f"api: {options}")))
+        assert [list(source) for source in config.rooms["demo"].sources] == [["api"]]
+
+
 def test_an_empty_file_is_the_default(tmp_path: Path) -> None:
     """Nothing needs to be said."""
     assert load(written(tmp_path, "")) == Config()
@@ -53,8 +60,13 @@ def test_an_empty_file_is_the_default(tmp_path: Path) -> None:
             GOOD.replace("espeak: {voice", "speak: {voice"),
             "/onair.yaml:4: voices.xiaoyi.engines: unknown tts engine 'speak'",
         ),
-        (GOOD.replace("replay:", "twitch:"), "unknown source 'twitch'; known: replay"),
-        (GOOD.replace("[{replay: {path: a.jsonl.gz}}]", "[]"), "room 'demo' has no source; give one of replay"),
+        (GOOD.replace("replay:", "twitch:"), "unknown source 'twitch'; known: api, replay"),
+        (GOOD.replace("replay:", "daily:"), "the source 'daily' is not in this version yet; known: api, replay"),
+        (GOOD.replace("replay:", "api:"), "the source 'api' has no options; write {api: {}}"),
+        (
+            GOOD.replace("[{replay: {path: a.jsonl.gz}}]", "[]"),
+            "room 'demo' has no source; give one of api, replay (not in this version: bilibili, daily, douyin, schedule)",
+        ),
         (
             GOOD + "engines: {llm: {gemini: {}}}",
             "/onair.yaml:7: engines: unknown llm engine 'gemini'; known: openai, scripted",

@@ -19,8 +19,17 @@ from services.gateway.core.ports import Desk
 from services.runtime.clock import now_ms
 
 log = structlog.get_logger(__name__)
+LANGUAGE_MAX = 3
 REJECTED_SPEAKER = "None"
 """The protocol's answer for a voice that is not the enrolled one: this word."""
+PARAMETERS = [
+    {
+        "name": "language",
+        "in": "query",
+        "description": "zh, en, …; without it the engine finds out",
+        "schema": {"type": "string"},
+    }
+]
 BODY: dict[str, Any] = {
     "required": True,
     "content": {
@@ -46,7 +55,7 @@ def router(desk: Desk, caps: Caps) -> APIRouter:
         try:
             body = await body_of(request, caps.clip_bytes, caps.body_ms)
             wav = await asyncio.to_thread(bodies.clip, body)
-            text = await unless_left(request.receive, recognised(desk, caps, wav))
+            text = await unless_left(request.receive, recognised(desk, caps, wav, _language(request)))
         finally:
             slots.give()
         return Response(json.dumps(text, ensure_ascii=False), media_type="application/json")
@@ -57,15 +66,25 @@ def router(desk: Desk, caps: Caps) -> APIRouter:
         methods=["POST"],
         response_model=str,
         responses=ERRORS,
-        openapi_extra={"requestBody": BODY},
+        openapi_extra={"requestBody": BODY, "parameters": PARAMETERS},
     )
     return routes
 
 
-async def recognised(desk: Desk, caps: Caps, wav: bytes) -> str:
+def _language(request: Request) -> str:
+    """What the caller says of the clip; raises Failure BAD_INPUT."""
+    language = request.query_params.get("language", "")
+    if language and not (language.isascii() and language.isalpha() and len(language) <= LANGUAGE_MAX):
+        raise Failure(Code.BAD_INPUT, "language is a code of two or three letters, as zh or en; or leave it out")
+    return language.lower()
+
+
+async def recognised(desk: Desk, caps: Caps, wav: bytes, language: str = "") -> str:
     """The clip's text; raises the Failure of whoever failed at it, ENGINE_SILENT if nobody answers in time."""
     name = secrets.token_hex(8)
-    clip = ClipHeard(session=f"asr-{name}", utterance=name, deadline_ms=now_ms() + caps.clip_ms, trace=name)
+    clip = ClipHeard(
+        session=f"asr-{name}", utterance=name, language=language, deadline_ms=now_ms() + caps.clip_ms, trace=name
+    )
     try:
         await desk.listen(clip, wav)
         return await within(clip.deadline_ms - now_ms(), _text(desk, clip))

@@ -1,0 +1,137 @@
+"""The commands around the show: look, speak, talk, settings. Heavy modules are imported inside them."""
+# ruff: noqa: PLC0415  for that reason
+
+import importlib.metadata
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ServerOption = Annotated[
+    str,
+    typer.Option(metavar="URL", help="http://host:port of the gateway. [default: that of the onair that runs here]"),
+]
+TokenOption = Annotated[
+    str, typer.Option(metavar="TOKEN", help="The operators' token. [default: $ONAIR_TOKEN, which `ps` does not show]")
+]
+DataOption = Annotated[Path | None, typer.Option(metavar="DIR", help="The data folder. [default: $ONAIR_DATA or data]")]
+
+config_app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Look at the configuration, or take one over from another program.",
+    epilog="Examples:  onair config check  ·  onair config import config.ini",
+)
+
+
+def version(value: bool) -> None:  # noqa: FBT001  Typer calls it so
+    """Print the version and end."""
+    if value:
+        try:
+            typer.echo(f"onair {importlib.metadata.version('onair')}")
+        except importlib.metadata.PackageNotFoundError:
+            typer.echo("onair, not installed as a package")
+        raise typer.Exit
+
+
+def doctor(
+    config: Annotated[
+        Path | None, typer.Option(help="The configuration. [default: $ONAIR_CONFIG or onair.yaml]")
+    ] = None,
+    data: DataOption = None,
+    json: Annotated[bool, typer.Option("--json", help="Print it for a program.")] = False,  # noqa: FBT002  an option
+) -> None:
+    """Look at everything OnAir needs and say what to do.
+
+    Engines, keys, models, servers, brokers, ports, proxy, exposure, packages and disk: each is ok, missing (not set up,
+    and the show goes on without it) or a problem (configured, and it cannot work). Takes five seconds at most and prints
+    no secret. Exits 0 if all that is configured can work, 1 otherwise.
+    """
+    from onair.doctor import doctor as run
+
+    raise typer.Exit(run(config, data, json=json))
+
+
+def say(
+    text: Annotated[str, typer.Argument(help="What is said, word for word.")],
+    room: Annotated[str, typer.Option(metavar="NAME", help="The room. [default: the only one there is]")] = "",
+    server: ServerOption = "",
+    token: TokenOption = "",
+    data: DataOption = None,
+) -> None:
+    """Let the persona say a line in a room, word for word.
+
+    Prints the event's id when the gateway has taken it over; it comes before viewers' comments.
+    """
+    from onair.say import Wanted, say_it
+
+    raise typer.Exit(say_it(Wanted(text, room=room, server=server, token=token, data=data)))
+
+
+def talk(
+    server: ServerOption = "",
+    token: TokenOption = "",
+    system: Annotated[
+        str, typer.Option(metavar="TEXT|@FILE", help="Who answers: a TEXT, or @FILE. [default: the server's persona]")
+    ] = "",
+    wav: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="A clip instead of typed lines; may be repeated.")
+    ] = None,
+    save: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Keep the sound of each sentence in this folder.")
+    ] = None,
+    lang: Annotated[
+        str, typer.Option(metavar="CODE", help="Language of the clips: zh, en, … [default: the server finds out]")
+    ] = "",
+    mute: Annotated[bool, typer.Option("--mute", help="Do not play the answers.")] = False,  # noqa: FBT002  an option
+    data: DataOption = None,
+) -> None:
+    """Talk with the persona: type, or give clips.
+
+    Answers come sentence by sentence, are played where this machine has a player, and are kept by --save. Without a
+    terminal each line of standard input is a turn. Needs onair[client] alone: no broker, no service on this machine.
+    """
+    from onair.talk import Wanted
+    from onair.talk import talk as run
+
+    wanted = Wanted(server, token, data, system, wav or (), save, lang, mute)
+    raise typer.Exit(run(wanted))
+
+
+@config_app.command(epilog="Examples:  onair config check  ·  onair config check my.yaml")
+def check(
+    file: Annotated[Path | None, typer.Argument(help="[default: $ONAIR_CONFIG or onair.yaml]")] = None,
+) -> None:
+    """Say what a configuration says, or what is wrong with it and in which line (exit code 2)."""
+    from onair.configuration import check as run
+
+    raise typer.Exit(run(file))
+
+
+@config_app.command(
+    "import", epilog="Examples:  onair config import config.ini  ·  onair config import config.yaml --out my.yaml"
+)
+def import_(
+    file: Annotated[Path, typer.Argument(help="A GPT-vup config.ini or a MoeChat config.yaml.")],
+    out: Annotated[Path, typer.Option(help="The file to write.")] = Path("onair.yaml"),
+    force: Annotated[bool, typer.Option("--force", help="Overwrite it.")] = False,  # noqa: FBT002  an option
+) -> None:
+    """Make an onair.yaml of another program's configuration.
+
+    Keys go to .env.imported, never into onair.yaml. What this version does not know is named with the reason and kept
+    as a comment.
+    """
+    from onair.configuration import take_over
+
+    raise typer.Exit(take_over(file, out, force=force))
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    app.command(epilog='Examples:  onair say "Back in five minutes!"  ·  onair say "你们好" --room main')(say)
+    app.command(
+        epilog="Examples:  onair talk  ·  onair talk --system @teacher.txt --save answers  ·  "
+        "onair talk --wav question.wav --server http://studio:8000  ·  echo 你好呀 | onair talk --mute"
+    )(talk)
+    app.command(epilog="Examples:  onair doctor  ·  onair doctor --json  ·  onair doctor && onair up")(doctor)
+    app.add_typer(config_app, name="config")
