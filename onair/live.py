@@ -1,9 +1,8 @@
 """The live show: reads the session as it comes, asks after everybody's health, and shows both until it is ended."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
-from typing import cast
 
 from rich.console import Console
 from rich.live import Live
@@ -14,7 +13,7 @@ from onair.screen import draw
 from onair.told import plain, spoken_line
 from onair.view import View
 from services.runtime.clock import now_ms
-from services.runtime.sessions import Item, Sessions
+from services.runtime.sessions import Sessions
 
 DRAW_S = 0.2
 HEALTH_S = 1.0
@@ -42,7 +41,7 @@ async def show(
 
 async def _follow(view: View, sessions: Sessions, room: str, say: Callable[[str], None]) -> None:
     """Fold the session from its beginning, as it grows; say what can be said of an entry at once."""
-    async with aclosing(cast("AsyncGenerator[Item, None]", sessions.read(room, "0-0"))) as items:
+    async with aclosing(sessions.read(room, "0-0")) as items:
         async for item in items:
             lines = view.feed(item.ms, item.message, item.blob)
             for text in plain(item.message, lines, view.layout):
