@@ -37,7 +37,7 @@ def say_it(wanted: Wanted) -> int:
         raise Failure(Code.BAD_INPUT, "there is nothing to say; write the line behind `onair say`")
     server = locate(wanted.server, wanted.token, wanted.data)
     room = wanted.room or _room(server)
-    body = {"kind": "say", "text": whole(wanted.text), "viewer": {"name": wanted.name}}
+    body = {"kind": "say", "text": whole(wanted.text), "viewer": wanted.name}
     with server.open() as client:
         answer = client.post(f"/api/rooms/{room}/events", json=body)
     if answer.status_code != ACCEPTED:

@@ -31,7 +31,7 @@ def test_the_line_is_sent_as_it_is(capsys: pytest.CaptureFixture[str], monkeypat
     with serving(TAKEN, TAKEN) as gateway:
         assert say_it(Wanted("回来了 \ud83d", room="main", server=gateway.url)) == 0
         assert say_it(Wanted("hi", server=gateway.url, token=OTHER)) == 0
-    body = {"kind": "say", "text": "回来了 \ufffd", "viewer": {"name": "operator"}}
+    body = {"kind": "say", "text": "回来了 \ufffd", "viewer": "operator"}
     assert gateway.asked[0] == ("/api/rooms/main/events", body, "Bearer t0ken")
     assert gateway.asked[1][2] == "Bearer other"
     assert capsys.readouterr().out == "api:say:1\n" * 2

@@ -20,9 +20,10 @@ KINDS: dict[str, Lane] = {
     Kind.FOLLOW: Lane.WELCOME,
     Kind.SHARE: Lane.WELCOME,
     Kind.LIKE: Lane.WELCOME,
+    Kind.SAY: Lane.PAID,
 }
-"""A gift that costs something is paid for."""
-WRITTEN = frozenset({Kind.DANMAKU, Kind.SUPER_CHAT})
+"""A gift that costs something is paid for; an operator's line is kept as well as what was paid for."""
+WRITTEN = frozenset({Kind.DANMAKU, Kind.SUPER_CHAT, Kind.SAY})
 """Kinds that say nothing without a text."""
 FIELDS = ("kind", "text", "viewer", "viewer_id", "medal", "amount_fen", "gift", "count", "action", "id")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
@@ -42,7 +43,7 @@ def event(body: bytes, room: str, at_ms: int, spare_id: str) -> LiveEvent:
         raise Failure(Code.BAD_INPUT, f"kind must be one of {', '.join(KINDS)}")
     amount, words = _number(fields, "amount_fen", 0, AMOUNT_FEN), _text(fields, "text", TEXT)
     lane = Lane.PAID if kind == Kind.GIFT and amount else KINDS[kind]
-    if lane is Lane.PAID and not amount:
+    if lane is Lane.PAID and not amount and kind != Kind.SAY:
         raise Failure(Code.BAD_INPUT, f"a {kind} costs something: give amount_fen, its price in 1/100 CNY")
     if kind in WRITTEN and not words:
         raise Failure(Code.BAD_INPUT, f"a {kind} says something: give text")

@@ -57,7 +57,7 @@ def test_texts_are_clipped_to_the_contract() -> None:
     ("fields", "reason"),
     [
         ({}, "kind must be one of"),
-        ({"kind": "say", "text": "x"}, "kind must be one of"),
+        ({"kind": "schedule", "text": "x"}, "kind must be one of"),
         ({"kind": ["danmaku"]}, "kind must be one of"),
         ({"kind": "danmaku"}, "give text"),
         ({"kind": "super_chat", "text": "x"}, "amount_fen"),
@@ -93,3 +93,11 @@ def test_the_schema_names_every_field() -> None:
     schema: Any = rooms.schema()
     assert set(schema["properties"]) == set(rooms.FIELDS)
     assert schema["required"] == ["kind"]
+
+
+def test_an_operators_line_is_kept_and_costs_nothing() -> None:
+    """It goes the way of what was paid for, so it is said whatever happens; without words there is nothing to say."""
+    event = made(kind="say", text="马上回来！", viewer="operator")
+    assert (event.kind, event.lane, event.amount_fen) == (Kind.SAY, Lane.PAID, 0)
+    with pytest.raises(Failure, match="give text"):
+        made(kind="say")
