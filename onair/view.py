@@ -158,9 +158,16 @@ class View:
         self.dropped[decided.reason] += 1
         if decided.reason == "duplicate":
             return
-        state = "withdrawn" if decided.choice == "withdraw" or not decided.turn else "failed"
-        self.paid[state] += event.lane is Lane.PAID
+        if event.lane is Lane.PAID:
+            self._unpaid(decided)
         self._mark(event.id, "withdrawn" if decided.choice == "withdraw" else "dropped", decided.reason)
+
+    def _unpaid(self, decided: Decided) -> None:
+        """As the ledger counts: a platform's summary of a combo is no purchase beside its gifts."""
+        if decided.reason == "combo":
+            self.paid["received"] -= 1
+        else:
+            self.paid["withdrawn" if decided.choice == "withdraw" or not decided.turn else "failed"] += 1
 
     def _fate(self, turn: str, fate: str, reason: str = "") -> None:
         if choice := self.choices.get(turn):

@@ -80,6 +80,14 @@ def test_the_paid_are_accounted_for() -> None:
     assert [view.comments[one.id].fate for one in paid] == ["answered", "withdrawn", "dropped", "merged", "waiting"]
 
 
+def test_the_sum_of_a_combo_is_no_purchase() -> None:
+    """As in the ledger: the platform's summary is dropped beside its gifts, and counts for nothing paid."""
+    view, summary = fresh(), event("bilibili:combo:1", Lane.PAID, Kind.GIFT)
+    feed(view, 0, (summary, b""), decided("drop", "combo", summary))
+    assert view.paid == {"received": 0, "spoken": 0, "withdrawn": 0, "failed": 0}
+    assert view.comments["bilibili:combo:1"].fate == "dropped"
+
+
 def test_what_nobody_waits_for_is_no_comment() -> None:
     """The room's own news, a withdrawal and an idle topic are neither shown nor counted."""
     view, topic = fresh(), event("t", kind=Kind.SCHEDULE)
