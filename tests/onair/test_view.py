@@ -84,7 +84,7 @@ def test_the_sum_of_a_combo_is_no_purchase() -> None:
     """As in the ledger: the platform's summary is dropped beside its gifts, and counts for nothing paid."""
     view, summary = fresh(), event("bilibili:combo:1", Lane.PAID, Kind.GIFT)
     feed(view, 0, (summary, b""), decided("drop", "combo", summary))
-    assert view.paid == {"received": 0, "spoken": 0, "withdrawn": 0, "failed": 0}
+    assert sum(view.paid.values()) == view.waiting_paid() == 0
     assert view.comments["bilibili:combo:1"].fate == "dropped"
 
 
