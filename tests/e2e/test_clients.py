@@ -18,6 +18,14 @@ DOCUMENT = (ROOT / "docs" / "clients.md").read_text(encoding="utf-8")
 BASE = "http://127.0.0.1:8000"
 HEADING = re.compile(r"^### `(?P<method>[A-Z]+) (?P<path>[^`]+)`$", re.MULTILINE)
 BLOCK = re.compile(r"^```sh\n(?P<line>.*?)^```\n\n```text\n(?P<said>.*?)^```$", re.MULTILINE | re.DOTALL)
+UNDESCRIBED = {
+    ("GET", "/"),
+    ("GET", "/openapi.json"),
+    ("GET", "/rooms/{room}"),
+    ("GET", "/web/{name}"),
+    ("WS", "/api/rooms/{room}/stage"),
+}
+"""Pages and sockets."""
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(180)]
 
 
@@ -92,8 +100,7 @@ def tight(text: str) -> str:
 @pytest.mark.parametrize("line", lines(), ids=lambda line: f"{line.route[0]} {line.route[1]}")
 def test_a_line_of_the_document(server: str, routes: set[tuple[str, str]], line: Line) -> None:
     """The line succeeds, and what the document shows comes back."""
-    if line.route not in routes and line.route[1].startswith("/api/rooms/"):
-        pytest.skip(f"this gateway has no {line.route[1]} yet")
+    assert line.route in routes | UNDESCRIBED
     assert BASE in line.command
     done = subprocess.run(
         ("bash", "-euo", "pipefail", "-c", line.command.replace(BASE, server)),
@@ -104,8 +111,8 @@ def test_a_line_of_the_document(server: str, routes: set[tuple[str, str]], line:
 
 
 def test_no_route_is_missing(routes: set[tuple[str, str]]) -> None:
-    """Every route of the OpenAPI has a line in the document."""
-    assert routes - {line.route for line in lines()} == set()
+    """Every route of the OpenAPI, and of what an OpenAPI does not describe, has a line in the document."""
+    assert (routes | UNDESCRIBED) - {line.route for line in lines()} == set()
 
 
 def test_every_block_is_run() -> None:
