@@ -116,7 +116,7 @@ def test_a_killed_service_comes_back(folder: Path, running: tuple[subprocess.Pop
         (("try", "llm", "Hello!"), "", "ended: done"),
         (("try", "asr", str(ROOT / "examples" / "weather-en.wav")), "weather", "heard by"),
         (("try", "tts", "Good evening.", "--out", "x.wav"), "x.wav: ", "tts-1 ready"),
-        (("try", "avatar", str(ROOT / "examples" / "weather-en.wav")), "▄", "and ends at 0.00"),
+        (("try", "avatar", str(ROOT / "examples" / "weather-en.wav")), "█", "and ends at 0.00"),
         (("try", "ingest", "--seconds", "2"), "answer: ", "events"),
     ],
 )
