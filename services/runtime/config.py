@@ -138,6 +138,13 @@ class Room(Part):
                 raise ValueError("the source 'api' has no options; write {api: {}}")
         return sources
 
+    @model_validator(mode="after")
+    def _fed(self) -> "Room":
+        if not self.sources:
+            known, coming = _list(SOURCES), _list(COMING)
+            raise ValueError(f"the room has no source; give one of {known} (not in this version: {coming})")
+        return self
+
 
 class Network(Part):
     """How the outside is reached."""
@@ -179,10 +186,6 @@ class Config(Part):
         for name, room in self.rooms.items():
             if room.persona not in self.personas:
                 raise ValueError(f"room {name!r} names the persona {room.persona!r}; known: {_list(self.personas)}")
-            if not room.sources:
-                raise ValueError(
-                    f"room {name!r} has no source; give one of {_list(SOURCES)} (not in this version: {_list(COMING)})"
-                )
         return self
 
 

@@ -70,7 +70,10 @@ def test_config_check(folder: Path) -> None:
             "rooms:\n  a: {persona: host, sources: [api: ],\n    director: {deadlines: {chat: soon}}}\n",
             "onair.yaml:8: rooms.a.director.deadlines.chat: 'soon' is no duration",
         ),
-        ("rooms: {a: {persona: host}}\n", "room 'a' has no source; give one of api, replay (not in this version: bili"),
+        (
+            "rooms: {a: {persona: host}}\n",
+            "rooms.a: the room has no source; give one of api, replay (not in this version: bili",
+        ),
     ):
         (folder / "onair.yaml").write_text(CONFIG + wrong, encoding="utf-8")
         found = onair(folder, "config", "check")

@@ -65,7 +65,7 @@ def test_an_empty_file_is_the_default(tmp_path: Path) -> None:
         (GOOD.replace("replay:", "api:"), "the source 'api' has no options; write {api: {}}"),
         (
             GOOD.replace("[{replay: {path: a.jsonl.gz}}]", "[]"),
-            "room 'demo' has no source; give one of api, replay (not in this version: bilibili, daily, douyin, schedule)",
+            "/onair.yaml:6: rooms.demo: the room has no source; give one of api, replay (not in this version: bilibili, daily, douyin, schedule)",
         ),
         (
             GOOD + "engines: {llm: {gemini: {}}}",
