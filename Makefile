@@ -59,7 +59,7 @@ house: $(TEST_DEPS)
 	@$(BIN)/lint-imports
 
 fast: $(TEST_DEPS)
-	@$(BIN)/pytest -q -m "not slow and not e2e"
+	@$(BIN)/pytest -q -n auto -m "not slow and not e2e"
 
 check: lint types house fast ## lint, types, house rules and fast tests: under two minutes
 
