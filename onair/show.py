@@ -158,7 +158,7 @@ class Layout:
                 self._sentence_over(self._open[-1], index, reason)
             case Closed():
                 self._open[-1].over = True
-            case Cut(turn=turn, reason=reason):
+            case Cut(turn=turn, reason=reason):  # pragma: no branch  there is no other kind of Out
                 for aired in self._open:
                     if aired.turn == turn:
                         aired.over, aired.reason = True, reason

@@ -100,6 +100,17 @@ def test_sounds_follow_each_other_on_the_floor() -> None:
     assert layout.millis(layout.length) == 5_000
 
 
+def test_the_chunks_of_a_sentence_make_one_cue() -> None:
+    """It begins with its first chunk and ends with its last, however they came."""
+    layout = Layout(ORIGIN)
+    first, second = (SpeechChunk(turn="a", index=0, attempt=1, chunk=at, sample_offset=at * 100 * MS) for at in (0, 1))
+    start, _, end = sentence("a", 1, 0, 200)
+    feed(layout, 0, aired("a", 1), start, (first, b"\1\0" * 100 * MS))
+    feed(layout, 40, (second, b"\1\0" * 100 * MS), end, ended("a", 1))
+    layout.finish(ORIGIN + 1_000)
+    assert [(cue.begin, cue.end) for cue in layout.cues] == [(0, 200 * MS)]
+
+
 def test_a_turn_is_told_when_it_has_been_heard() -> None:
     """The lines of a sentence and of a turn come when the clock has passed their end, with the causes of the turn."""
     layout = Layout(ORIGIN)
