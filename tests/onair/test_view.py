@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from onair.latency import MEMORY
+from onair.latency import MEMORY, Latency
 from onair.show import Spoken
 from onair.told import plain, price, spoken_line, way, why
 from onair.view import COMMENTS, RECENT_MS, View
@@ -168,6 +168,7 @@ def test_in_words() -> None:
     assert why("paid_first") == "paid goes first (paid_first)"
     assert why("new_word") == "new_word"
     assert way(None) == ""
+    assert way(Latency(10, 200, 30, 1_000)) == "1.24 s = lane 0.01 + llm 0.20 + tts 0.03 + floor 1.00"
 
 
 def test_plain_lines() -> None:
