@@ -1,6 +1,7 @@
 """Runs a command's work to its end, to Ctrl-C or to SIGTERM, and says with which exit code."""
 
 import asyncio
+import contextlib
 import signal
 import sys
 from collections.abc import Coroutine
@@ -45,8 +46,9 @@ async def _driven(work: Coroutine[Any, Any, int], on_term: int) -> int:
     def stop(code: int) -> None:
         if not caught:
             caught.append(code)
-            tell("stopping")
             task.cancel()
+            with contextlib.suppress(OSError):  # the terminal may be gone: that is what SIGHUP says
+                tell("stopping")
 
     loop.add_signal_handler(signal.SIGINT, stop, INTERRUPTED)
     loop.add_signal_handler(signal.SIGTERM, stop, on_term)

@@ -22,7 +22,9 @@ HEALTH_S = 1.0
 async def show(
     family: Family, sessions: Sessions, room: str, address: str, ports: Mapping[str, int], say: Callable[[str], None]
 ) -> None:
-    """Show the room until cancelled: drawn where standard output is a terminal, otherwise told line by line.
+    """Show the room until cancelled, or until nobody can watch: the terminal or the pipe is closed.
+
+    Drawn where standard output is a terminal, otherwise told line by line.
 
     `ports`: name → port of each broker that was started.
     """
@@ -33,10 +35,13 @@ async def show(
 
     family.tell = notice
     drawn = console.is_terminal
-    async with asyncio.TaskGroup() as group:
-        group.create_task(_ask_health(family, view, ports))
-        group.create_task(_follow(view, sessions, room, (lambda _: None) if drawn else say))
-        group.create_task(_draw(view, console) if drawn else _tell(view, say))
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_ask_health(family, view, ports))
+            group.create_task(_follow(view, sessions, room, (lambda _: None) if drawn else say))
+            group.create_task(_draw(view, console) if drawn else _tell(view, say))
+    except* OSError:  # _draw and say alone raise it: the others heal by themselves
+        pass
 
 
 async def _follow(view: View, sessions: Sessions, room: str, say: Callable[[str], None]) -> None:

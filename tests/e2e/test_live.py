@@ -117,6 +117,21 @@ def test_a_person_sees_the_show_and_ends_it(tmp_path: Path) -> None:
         os.close(terminal.master)
 
 
+def test_a_closed_terminal_ends_it(tmp_path: Path) -> None:
+    """Whoever closes the window leaves nothing running."""
+    terminal = started(tmp_path)
+    try:
+        terminal.until(lambda text: " = lane " in text)
+        running = children(terminal.process.pid)
+        os.close(terminal.master)
+        assert terminal.process.wait(STOP_S) in {0, 130}
+        assert [pid for pid in running if alive(pid)] == []
+    finally:
+        if terminal.process.poll() is None:
+            terminal.process.kill()
+            terminal.process.wait(20)
+
+
 def test_without_a_terminal_it_says_lines(tmp_path: Path) -> None:
     """Into a pipe or a file: a line for each comment, choice and sentence, nothing that steers; SIGINT ends it with 130."""
     command = [str(ONAIR), "demo", "--data", str(tmp_path), "--port", "0"]
