@@ -24,8 +24,8 @@ FRAMES_MAX = 200_000
 SIZE_MAX = 134_217_728
 """Bytes of a recording, unpacked."""
 DAY_MS = 86_400_000
-PAUSE_S = 1.0
-"""Between two laps, so that an empty loop takes no processor."""
+PAUSE_S = 30.0
+"""Between two laps: what was paid for in one is said before the next begins, else the queue would grow with each."""
 
 
 class Line(BaseModel):
