@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
+from redis.exceptions import RedisError
 
 from services.contract.failure import Failed, Failure
 from services.contract.gateway import Interrupted
@@ -274,6 +275,6 @@ async def direct(cast: Cast, desk: Desk, sources: Callable[[], Sequence[Source]]
             except* LeaseLostError:
                 log.warning("another process directs the room now", room=cast.room)
             finally:
-                with contextlib.suppress(Exception):
+                with contextlib.suppress(RedisError, OSError):  # it runs out by itself
                     await desk.show.release(term)
         await asyncio.sleep(RENEW_S)

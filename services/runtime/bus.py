@@ -79,7 +79,7 @@ class Bus:
     async def close(self) -> None:
         """Close all connections."""
         for redis in (self.work, *self.lives):
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(RedisError, OSError):
                 await redis.aclose()
 
 

@@ -5,6 +5,26 @@ is still pending for it. KEYS and ARGV are named in a comment above each script;
 `group, id, me, mine` (the turn's epoch) lead wherever an entry of a turn is committed.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
+from redis.asyncio import Redis
+
+
+class Scripts:
+    """Runs scripts by their hash; redis-py loads one again where a restarted broker forgot it."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._known: dict[str, Any] = {}
+
+    async def run(self, script: str, keys: Sequence[str], args: Sequence[str | bytes | int]) -> Any:  # noqa: ANN401  what a script returns
+        """The script's answer; raises redis errors as they are."""
+        if (known := self._known.get(script)) is None:
+            known = self._known[script] = self._redis.register_script(script)
+        return await known(keys=list(keys), args=list(args))
+
+
 HOLDS = """
 local function pending(stream, group, id, me)
   return #redis.call('XPENDING', stream, group, id, id, 1, me) == 1

@@ -43,21 +43,17 @@ class Show:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._scripts: dict[str, Any] = {}
-
-    async def _run(self, script: str, keys: Sequence[str], args: Sequence[str | bytes | int]) -> Any:  # noqa: ANN401
-        known = self._scripts.setdefault(script, self._redis.register_script(script))
-        return await known(keys=list(keys), args=list(args))
+        self._scripts = scripts.Scripts(redis)
 
     async def lease(self, room: str, me: str) -> Term | None:
         """Take the room's lease, or keep it; None while another holds it."""
         keys = [streams.LEASE.of(room), streams.TERM.of(room)]
-        number = int(await self._run(scripts.LEASE, keys, [me, streams.LEASE_MS]))
+        number = int(await self._scripts.run(scripts.LEASE, keys, [me, streams.LEASE_MS]))
         return Term(room, me, number) if number else None
 
     async def release(self, term: Term) -> None:
         """Give the lease back, so that the next holder need not wait."""
-        await self._run(scripts.RELEASE, [streams.LEASE.of(term.room)], [term.me])
+        await self._scripts.run(scripts.RELEASE, [streams.LEASE.of(term.room)], [term.me])
 
     async def receive(self, event: LiveEvent, *, row: bool = True) -> bool:
         """Keep an event in the paid lane; False if its id came before, in seven days.
@@ -67,12 +63,12 @@ class Show:
         keys = [streams.SEEN.of(event.id), streams.PAID.of(event.room), streams.LEDGER.of(event.room)]
         received = LedgerRow(event=event.model_copy(update={"raw": ""}), state="received", at_ms=now_ms())
         args = [streams.SEEN_KEPT_S, event.id, event.to_json(), received.to_json() if row else ""]
-        return bool(await self._run(scripts.RECEIVE, keys, args))
+        return bool(await self._scripts.run(scripts.RECEIVE, keys, args))
 
     async def comment(self, event: LiveEvent, newest: int) -> bool:
         """Hand a comment to the room's director, who is given the newest few; False if its id came before."""
         keys = [streams.SEEN.of(event.id), streams.CHAT.of(event.room)]
-        return bool(await self._run(scripts.COMMENT, keys, [streams.SEEN_KEPT_S, newest, event.to_json()]))
+        return bool(await self._scripts.run(scripts.COMMENT, keys, [streams.SEEN_KEPT_S, newest, event.to_json()]))
 
     async def waiting(self, room: str, after: str = "-") -> list[Waiting]:
         """The paid lane after that entry, oldest first."""
@@ -136,7 +132,7 @@ class Show:
         return [streams.LEASE.of(room), streams.TERM.of(room), streams.LEDGER.of(room), streams.FLOOR.of(room)]
 
     async def _direct(self, script: str, keys: Sequence[str], term: Term, *args: str | bytes | int) -> Verdict:
-        word = await self._run(script, keys, [term.me, term.number, *args])
+        word = await self._scripts.run(script, keys, [term.me, term.number, *args])
         return Verdict(word.decode() if isinstance(word, bytes) else word)
 
 

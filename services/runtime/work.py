@@ -72,18 +72,13 @@ class Work:
 
     def __init__(self, redis: "Redis") -> None:
         self._redis = redis
-        self._scripts: dict[str, Any] = {}
-
-    async def _run(self, script: str, keys: Sequence[str], args: Sequence[str | bytes | int]) -> Any:  # noqa: ANN401
-        """A script by its hash; redis-py loads it again where a restarted broker forgot it."""
-        known = self._scripts.setdefault(script, self._redis.register_script(script))
-        return await known(keys=list(keys), args=list(args))
+        self._scripts = scripts.Scripts(redis)
 
     async def _turn(
         self, script: str, entry: Entry, fence: Fence, more: Sequence[str], *args: str | bytes | int
     ) -> Any:  # noqa: ANN401
         keys = [entry.stream, streams.EPOCH.of(fence.session), streams.SILENCE, streams.ANSWER.of(fence.turn), *more]
-        return await self._run(script, keys, [entry.group, entry.id, entry.me, fence.epoch, *args])
+        return await self._scripts.run(script, keys, [entry.group, entry.id, entry.me, fence.epoch, *args])
 
     async def say(
         self, entry: Entry, fence: Fence, index: int, text: str, out_stream: str, sentence: Message
@@ -103,7 +98,7 @@ class Work:
 
         The count and the reason that stand; then tell the session.
         """
-        count, stands = await self._run(scripts.END, [streams.ANSWER.of(turn)], [streams.TURN_KEPT_S])
+        count, stands = await self._scripts.run(scripts.END, [streams.ANSWER.of(turn)], [streams.TURN_KEPT_S])
         return int(count), _word(stands)
 
     async def begin(self, entry: Entry, fence: Fence, index: int) -> tuple[Verdict, int]:
@@ -123,7 +118,7 @@ class Work:
     async def skip(self, turn: str, index: int, reason: str) -> str:
         """The sentence will not be spoken, unless it is terminal already; the value that stands."""
         args = [index, f"skipped:{reason}", streams.TURN_KEPT_S]
-        return _word(await self._run(scripts.SKIP, [streams.SPOKEN.of(turn)], args))
+        return _word(await self._scripts.run(scripts.SKIP, [streams.SPOKEN.of(turn)], args))
 
     async def move(self, entry: Entry, target: str, message: Message) -> Verdict:
         """Hand the work to `target` (the same stream: hand it back); deliveries are counted anew."""
@@ -136,15 +131,17 @@ class Work:
 
     async def _move(self, entry: Entry, target: str, *fields: str | bytes) -> Verdict:
         args = [entry.group, entry.id, entry.me, *fields]
-        return Verdict(_word(await self._run(scripts.MOVE, [entry.stream, target], args)))
+        return Verdict(_word(await self._scripts.run(scripts.MOVE, [entry.stream, target], args)))
 
     async def finish(self, entry: Entry) -> Verdict:
         """Acknowledge and delete the entry."""
-        return Verdict(_word(await self._run(scripts.FINISH, [entry.stream], [entry.group, entry.id, entry.me])))
+        return Verdict(
+            _word(await self._scripts.run(scripts.FINISH, [entry.stream], [entry.group, entry.id, entry.me]))
+        )
 
     async def beat(self, entry: Entry) -> Verdict:
         """Keep the entry from being reclaimed, if it is still ours."""
-        return Verdict(_word(await self._run(scripts.BEAT, [entry.stream], [entry.group, entry.id, entry.me])))
+        return Verdict(_word(await self._scripts.run(scripts.BEAT, [entry.stream], [entry.group, entry.id, entry.me])))
 
     async def deliveries(self, entry: Entry) -> int:
         """How often the entry was delivered; 0 if it is not pending for us."""
