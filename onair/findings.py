@@ -154,15 +154,15 @@ def _version(text: str) -> tuple[int, ...]:
 
 def exposure(host: str, exposed: str, *, local: bool, token: bool) -> Finding:
     """Who may come in."""
-    if exposed not in {"", "loopback"}:
-        says, remedy = f"GATEWAY_EXPOSED is {exposed!r}", "leave it out, or say loopback"
+    if exposed not in {"", "loopback", "network"}:
+        says, remedy = f"GATEWAY_EXPOSED is {exposed!r}", "leave it out, or say loopback or network"
         return problem("gateway", "exposure", says, remedy)
     if local:
         more = "" if token else "; no token is needed"
         return ok("gateway", "exposure", f"this machine only ({host}){more}")
     if token:
         return ok("gateway", "exposure", f"everybody who has the token (it listens on {host})")
-    if exposed:
+    if exposed == "loopback":
         return ok("gateway", "exposure", f"it listens on {host}, published on 127.0.0.1 only (GATEWAY_EXPOSED)")
     remedy = "set ONAIR_TOKEN, or GATEWAY_HOST=127.0.0.1"
     return problem("gateway", "exposure", f"it would listen on {host} without a token", remedy)

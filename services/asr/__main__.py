@@ -4,4 +4,4 @@ from services.asr.app import build
 from services.asr.settings import read
 from services.runtime.service import run
 
-run(lambda: build(read()))
+run(read, build)

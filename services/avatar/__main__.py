@@ -4,4 +4,4 @@ from services.avatar.app import build
 from services.avatar.settings import read
 from services.runtime.service import run
 
-run(lambda: build(read()))
+run(read, build)

@@ -4,4 +4,4 @@ from services.gateway.app import build
 from services.gateway.settings import read
 from services.runtime.service import run
 
-run(lambda: build(read()))
+run(read, build)

@@ -9,7 +9,7 @@ from services.gateway.core.access import Rules
 from services.runtime.config import Config
 from services.runtime.settings import Common, common, number, secret
 
-EXPOSURES = ("", "loopback")
+EXPOSURES = ("", "loopback", "network")
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ def read(environ: Mapping[str, str] = os.environ) -> Settings:
     if exposed not in EXPOSURES:
         raise Failure(
             Code.BAD_CONFIG,
-            f"GATEWAY_EXPOSED is {exposed!r}; leave it out, or say loopback if the port is published on 127.0.0.1 only",
+            f"GATEWAY_EXPOSED is {exposed!r}; say loopback if the port is published on 127.0.0.1 only, else network",
         )
     return Settings(
         common=machine,

@@ -4,4 +4,4 @@ from services.ingest.app import build
 from services.ingest.settings import read
 from services.runtime.service import run
 
-run(lambda: build(read()))
+run(read, build)

@@ -4,4 +4,4 @@ from services.llm.app import build
 from services.llm.settings import read
 from services.runtime.service import run
 
-run(lambda: build(read()))
+run(read, build)

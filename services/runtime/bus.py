@@ -12,8 +12,8 @@ from faststream.redis.subscriber.usecases import stream_subscriber
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError, ResponseError
 
 from services.contract.failure import Code, Failure
 from services.contract.streams import LISTEN, TURNS, WORK_STREAMS
@@ -50,10 +50,18 @@ class Bus:
         return self.lives[zlib.crc32(session.encode()) % len(self.lives)]
 
     async def check(self) -> str:
-        """'' if both brokers answer and are new enough, otherwise the sentence with the remedy."""
+        """'' if both brokers answer and are new enough, otherwise the sentence with the remedy.
+
+        Raises Failure(BAD_CONFIG) where a broker refuses the password.
+        """
         for name, redis in (("work", self.work), *(("live", live) for live in self.lives)):
             try:
                 info = await redis.info("server")  # pyright: ignore[reportUnknownMemberType]  as in connect
+            except (AuthenticationError, NoPermissionError) as error:
+                remedy = f"check the password in {name.upper()}_REDIS_URL{'S' if name == 'live' else ''}"
+                raise Failure(
+                    Code.BAD_CONFIG, f"the {name} broker lets nobody in like this ({error}); {remedy}"
+                ) from error
             except Exception as error:  # noqa: BLE001  whatever the reason, it is said
                 return f"the {name} broker does not answer ({error}); is it running, is its URL right?"
             version = str(info.get("redis_version", "0.0"))
@@ -62,7 +70,7 @@ class Bus:
         return ""
 
     async def ready(self, patience_s: float = 20) -> None:
-        """Wait until both brokers answer; raises Failure(BUS_DOWN) with the reason after `patience_s`."""
+        """Wait until both brokers answer; raises Failure(BUS_DOWN) with the reason after `patience_s`, BAD_CONFIG as `check`."""
         deadline = asyncio.get_running_loop().time() + patience_s
         while problem := await self.check():
             if asyncio.get_running_loop().time() > deadline:

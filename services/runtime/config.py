@@ -210,6 +210,14 @@ def load(path: Path) -> Config:
         raise Failure(Code.BAD_CONFIG, f"{where}: {'.'.join(loc) or 'the file'}: {what}") from error
 
 
+def demo_of(config: Config, recording: str) -> Config:
+    """The same with the room `demo`, which plays that recording lap after lap; unchanged if it has no persona."""
+    if not (persona := "host" if "host" in config.personas else next(iter(config.personas), "")):
+        return config
+    room = Room(persona=persona, sources=[{"replay": {"path": recording}}])
+    return config.model_copy(update={"rooms": {"demo": room}})
+
+
 def line_of(node: yaml.Node | None, loc: list[str]) -> int:
     """Line of the innermost node on the way that exists."""
     line = node.start_mark.line + 1 if node else 1

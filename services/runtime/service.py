@@ -8,13 +8,14 @@ import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn, Protocol, TypeVar
 
 import structlog
 import uvloop
 from redis.exceptions import RedisError
 
-from services.contract.failure import Failure
-from services.runtime import logs
+from services.contract.failure import Code, Failure
+from services.runtime import logs, settings
 from services.runtime.bus import Bus
 from services.runtime.delivery import Delivery
 from services.runtime.health import Health, listen
@@ -24,6 +25,18 @@ log = structlog.get_logger(__name__)
 CHECK_S = 1.0
 USAGE = 2
 """Exit code: wrong use or configuration."""
+
+
+class Settings(Protocol):
+    """What every service's own settings hold."""
+
+    @property
+    def common(self) -> Common:
+        """The part that all services share."""
+        ...
+
+
+S = TypeVar("S", bound=Settings)
 
 
 @dataclass
@@ -48,20 +61,30 @@ class Service:
         self.health = Health(self.common.service)
 
 
-def run(build: Callable[[], Service]) -> None:
+def run(read: Callable[[], S], build: Callable[[S], Service]) -> NoReturn:
     """Build and run until SIGTERM or SIGINT; exits 0 after a clean drain, 1 on a fault, 2 on a wrong configuration."""
     try:
-        service = build()
+        wanted = read()
+        common = wanted.common
+        logs.configure(common.service, common.log_level, debug=common.debug)
+        service = build(wanted)
     except Failure as failure:
         sys.stderr.write(f"{failure.sentence}\n")
-        sys.exit(USAGE)
-    common = service.common
-    logs.configure(common.service, common.log_level, debug=common.debug)
+        _end(USAGE)
     try:
         code = uvloop.run(serve(service))
     except Failure as failure:
         log.error("cannot run", code=failure.code, reason=failure.sentence)  # noqa: TRY400  the sentence says it all
-        code = 1
+        code = USAGE if failure.code is Code.BAD_CONFIG else 1
+    _end(code)
+
+
+def _end(code: int) -> NoReturn:
+    """End; where that is wanted, a wrong configuration ends only when it is told to: ending would be starting again."""
+    if code == USAGE and settings.waits():
+        ends = {signal.SIGTERM, signal.SIGINT}
+        signal.pthread_sigmask(signal.SIG_BLOCK, ends)
+        signal.sigwait(ends)
     sys.exit(code)
 
 
@@ -137,6 +160,8 @@ async def _ask(check: Callable[[], Awaitable[str]]) -> str:
     try:
         async with asyncio.timeout(5):
             return await check()
+    except Failure as failure:
+        return failure.sentence
     except Exception as error:  # noqa: BLE001  whatever it is, it is the answer
         return f"the check itself failed: {type(error).__name__}: {error}"
 

@@ -1,5 +1,6 @@
 """What the environment says to every service; each service's own settings.py calls this with `os.environ`."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from services.contract.failure import Code, Failure
 from services.runtime import logs
-from services.runtime.config import Config, load
+from services.runtime.config import Config, demo_of, load
 
 HEALTH_PORTS = {"asr": 8101, "llm": 8102, "tts": 8103, "ingest": 8104, "avatar": 8105}
 WORK_URL = "redis://127.0.0.1:16379/0"
@@ -25,18 +26,34 @@ class Common(BaseModel):
     data: Path = Path("data")
     log_level: str = "INFO"
     debug: bool = False
+    demo: str = ""
+    """The recording that plays while the configuration names no room."""
     health_host: str = "127.0.0.1"
     health_port: int = 0
 
     def config(self) -> Config:
         """The configuration; raises Failure(BAD_CONFIG)."""
-        return load(self.config_path)
+        config = load(self.config_path)
+        return demo_of(config, self.demo) if self.demo and not config.rooms else config
+
+
+def waits(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether a process that cannot run as it is configured stays, unready, instead of ending: for containers.
+
+    A supervisor that starts it again and again would only repeat what its log said once.
+    """
+    return flag(environ, "ONAIR_WAIT")
+
+
+def flag(environ: Mapping[str, str], name: str) -> bool:
+    """Whether that is switched on: any word but 0."""
+    return environ.get(name, "") not in {"", "0"}
 
 
 def secret(environ: Mapping[str, str], name: str) -> str:
-    """The secret in NAME, or in the file that NAME_FILE names; '' if neither is set. It appears in no log."""
+    """The secret in the file that NAME_FILE names, or else in NAME; '' if neither is set. It appears in no log."""
     value = environ.get(name, "")
-    if not value and (path := environ.get(f"{name}_FILE")):
+    if path := environ.get(f"{name}_FILE"):
         try:
             value = Path(path).read_text(encoding="utf-8").strip()
         except OSError as error:
@@ -70,7 +87,8 @@ def common(service: str, environ: Mapping[str, str]) -> Common:
             config_path=Path(environ.get("ONAIR_CONFIG", "onair.yaml")),
             data=Path(environ.get("ONAIR_DATA", "data")),
             log_level=environ.get("LOG_LEVEL", "INFO"),
-            debug=environ.get("ONAIR_DEBUG", "") not in {"", "0"},
+            debug=flag(environ, "ONAIR_DEBUG"),
+            demo=environ.get("ONAIR_DEMO", ""),
             health_host=environ.get("HEALTH_HOST", "127.0.0.1"),
             health_port=number(environ, port_name, HEALTH_PORTS.get(service, 0)),
         )

@@ -4,4 +4,4 @@ from services.runtime.service import run
 from services.tts.app import build
 from services.tts.settings import read
 
-run(lambda: build(read()))
+run(read, build)

@@ -14,17 +14,20 @@ from services.tts.settings import read as tts
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / ".env.example").read_text(encoding="utf-8")
 NAME = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
-READERS = {"get", "number", "secret"}
+READERS = {"get", "number", "secret", "flag"}
+IN_COMPOSE = re.compile(r"\$\{([A-Z][A-Z0-9_]+)")
 
 
 def read() -> set[str]:
-    """Every variable that a settings.py asks for by name."""
+    """Every variable that a settings.py asks for by name, or that compose takes from the machine."""
     found = {f"{service.upper()}_HEALTH_PORT" for service in HEALTH_PORTS}
     for path in (ROOT / "services").rglob("settings.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in READERS:
                 texts = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
                 found.update(text for text in texts if isinstance(text, str) and NAME.fullmatch(text))
+    for path in ROOT.glob("docker-compose*.yml"):
+        found |= {name for name in IN_COMPOSE.findall(path.read_text(encoding="utf-8")) if not name.endswith("_FILE")}
     return found
 
 

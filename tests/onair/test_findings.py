@@ -105,6 +105,7 @@ def test_brokers(name: str, version: str, settings: dict[str, str], problems: li
         ("10.0.0.1", "", False, True, State.OK, "who has the token"),
         ("10.0.0.1", "loopback", False, False, State.OK, "published on 127.0.0.1 only"),
         ("10.0.0.1", "", False, False, State.PROBLEM, "without a token"),
+        ("10.0.0.1", "network", False, False, State.PROBLEM, "without a token"),
         ("127.0.0.1", "world", True, True, State.PROBLEM, "GATEWAY_EXPOSED is 'world'"),
     ],
 )

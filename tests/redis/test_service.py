@@ -16,7 +16,7 @@ from typing import Any, cast
 import pytest
 from redis import Redis
 
-from tests.conftest import LIVE, WORK, broker
+from tests.conftest import LIVE, WORK, ask, broker
 
 ROOT = Path(__file__).parents[2]
 SERVICES = ("asr", "llm", "tts", "gateway", "ingest", "avatar")
@@ -27,7 +27,9 @@ voices: {plain: {engines: [{espeak: {voice: cmn}}]}}
 
 
 @contextmanager
-def running(service: str, data: Path, urls: dict[str, str], config: str = CONFIG) -> Generator[subprocess.Popen[str]]:
+def running(
+    service: str, data: Path, urls: dict[str, str], config: str = CONFIG, **more: str
+) -> Generator[subprocess.Popen[str]]:
     """The service on those brokers, ended at the end."""
     (data / "onair.yaml").write_text(config)
     given = {
@@ -38,6 +40,7 @@ def running(service: str, data: Path, urls: dict[str, str], config: str = CONFIG
         "LIVE_REDIS_URLS": urls["live"],
         "GATEWAY_PORT": "0",
         f"{service.upper()}_HEALTH_PORT": "0",
+        **more,
     }
     command = [sys.executable, "-m", f"services.{service}"]
     process = subprocess.Popen(
@@ -86,7 +89,7 @@ def test_a_service_gets_ready_and_drains(service: str, tmp_path: Path, broker_ur
         said, _ = process.communicate(timeout=20)
         assert process.returncode == 0, said
         assert not list((tmp_path / "run").glob("*.json"))
-    lines = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+    lines = [json.loads(line) for line in said.splitlines()]
     assert {line["service"] for line in lines} == {service}
 
 
@@ -125,3 +128,31 @@ def test_a_broken_configuration_is_one_sentence(tmp_path: Path) -> None:
     assert process.returncode == 2
     assert said.strip().endswith("onair.yaml:3: engins: unknown key")
     assert "Traceback" not in said
+
+
+def test_a_refused_password_is_one_sentence(tmp_path: Path) -> None:
+    """Exit 2 at once; the broker and the variable are named, the password is not."""
+    with broker(tmp_path, *WORK) as url:
+        assert ask(int(url.rpartition(":")[2]), "CONFIG SET requirepass sesame") == "+OK"
+        wrong = url.replace("redis://", "redis://:canary-9d1e@")
+        with running("tts", tmp_path, {"work": wrong, "live": wrong}) as process:
+            said, _ = process.communicate(timeout=20)
+    assert process.returncode == 2, said
+    assert "the work broker lets nobody in like this" in said
+    assert "check the password in WORK_REDIS_URL" in said
+    assert len(said.strip().splitlines()) <= 2
+    assert "canary-9d1e" not in said
+    assert "Traceback" not in said
+
+
+def test_in_a_container_it_waits(tmp_path: Path) -> None:
+    """With ONAIR_WAIT a wrong configuration is said once, and the process ends with 2 when it is told to."""
+    urls = {"work": "redis://127.0.0.1:1", "live": "redis://127.0.0.1:1"}
+    with running("tts", tmp_path, urls, ONAIR_WAIT="1", TTS_ENGINES="opera") as process:
+        assert process.stdout
+        assert process.stdout.readline() == "TTS_ENGINES names opera; known: espeak, scripted\n"
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1)
+        process.send_signal(signal.SIGTERM)
+        rest, _ = process.communicate(timeout=20)
+    assert (process.returncode, rest) == (2, "")

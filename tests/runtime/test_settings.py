@@ -6,7 +6,9 @@ import pytest
 
 from services.contract.failure import Failure
 from services.runtime.logs import redact
-from services.runtime.settings import common, number, secret
+from services.runtime.settings import common, flag, number, secret, waits
+
+PERSONAS = "personas: {host: {voice: v}}\nvoices: {v: {engines: [{espeak: {}}]}}\n"
 
 
 def test_nothing_needs_to_be_set() -> None:
@@ -35,6 +37,34 @@ def test_a_secret_may_lie_in_a_file(tmp_path: Path) -> None:
         "api_key": "***",
         "n": 1,
     }
+
+
+def test_the_file_of_a_secret_wins(tmp_path: Path) -> None:
+    """Where a secret is given both ways, as by a composed default, the file is what somebody meant."""
+    (tmp_path / "key").write_text("canary-7f3b")
+    given = {"OPENAI_API_KEY_FILE": str(tmp_path / "key"), "OPENAI_API_KEY": "canary-7f3c"}
+    assert secret(given, "OPENAI_API_KEY") == "canary-7f3b"
+
+
+@pytest.mark.parametrize(("text", "on"), [("", False), ("0", False), ("1", True)])
+def test_a_switch(text: str, on: bool) -> None:  # noqa: FBT001  a table
+    """Any word but 0 switches on."""
+    assert flag({"ONAIR_DEBUG": text}, "ONAIR_DEBUG") is on
+    assert common("tts", {"ONAIR_DEBUG": text}).debug is on
+    assert waits({"ONAIR_WAIT": text}) is on
+
+
+def test_the_demo_plays_where_no_room_is(tmp_path: Path) -> None:
+    """ONAIR_DEMO gives a configuration without rooms the room `demo`; one with rooms, or without personas, stays."""
+    path, demo = tmp_path / "onair.yaml", {"ONAIR_DEMO": "/r/demo.jsonl.gz"}
+    path.write_text(PERSONAS)
+    found = common("ingest", {"ONAIR_CONFIG": str(path), **demo}).config()
+    assert found.rooms["demo"].model_dump()["sources"] == [{"replay": {"path": "/r/demo.jsonl.gz"}}]
+    assert common("ingest", {"ONAIR_CONFIG": str(path)}).config().rooms == {}
+    path.write_text(f"{PERSONAS}rooms: {{main: {{persona: host, sources: [api: {{}}]}}}}")
+    assert set(common("ingest", {"ONAIR_CONFIG": str(path), **demo}).config().rooms) == {"main"}
+    path.write_text("")
+    assert common("ingest", {"ONAIR_CONFIG": str(path), **demo}).config().rooms == {}
 
 
 def test_a_secret_file_that_is_missing_is_named() -> None:
