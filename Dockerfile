@@ -10,7 +10,7 @@ RUN groupadd --gid 10001 onair \
  && useradd --uid 10001 --gid onair --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin onair \
  && mkdir -p /data/run && chown -R onair:onair /data
 ENV ONAIR_CONFIG=/config/onair.yaml ONAIR_DATA=/data HEALTH_HOST=0.0.0.0 ONAIR_WAIT=1
-HEALTHCHECK --interval=5s --timeout=5s --start-period=30s --retries=3 \
+HEALTHCHECK --interval=5s --timeout=5s --start-period=15s --retries=3 \
   CMD ["python", "-m", "services.runtime.probe", "/data/run"]
 LABEL org.opencontainers.image.title="OnAir" org.opencontainers.image.licenses="Apache-2.0"
 

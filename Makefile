@@ -18,7 +18,7 @@ TEST_DEPS := $(VENV)/.synced-test
 RUN_DEPS := $(VENV)/.synced
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check fmt lint types house fast bench clean
+.PHONY: help setup demo up test test-compose check fmt lint types house fast bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -66,8 +66,12 @@ check: lint types house fast ## lint, types, house rules and fast tests: under t
 test: $(TEST_DEPS) ## every test, with coverage of the pure parts
 	@$(BIN)/pytest tests/model
 	@$(BIN)/python -m coverage erase
-	@$(BIN)/pytest --cov --cov-report= --ignore tests/model
+	@$(BIN)/pytest --cov --cov-report= --ignore tests/model --ignore tests/compose
 	@$(BIN)/coverage report --include='services/contract/*,services/*/core/*,services/runtime/words.py,services/runtime/sound.py,services/runtime/voices.py,services/runtime/timeline.py,onair/latency.py,onair/show.py,onair/told.py,onair/view.py' --fail-under=100
+
+test-compose: $(TEST_DEPS) ## the containers, for real: build, up, kill, restart, down; tests/redis on redis:7-bookworm
+	@$(BIN)/pytest -s tests/compose
+	@if docker info >/dev/null 2>&1; then ONAIR_TEST_IMAGE=redis:7-bookworm $(BIN)/pytest -q tests/redis; fi
 
 fmt: $(TEST_DEPS) ## format and mend what can be mended
 	@$(BIN)/ruff check --fix .

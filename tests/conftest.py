@@ -40,6 +40,19 @@ def broker(folder: Path, *settings: str) -> Generator[str, None, None]:
         process.wait(PATIENCE_S)
 
 
+@contextmanager
+def container(image: str, *settings: str) -> Generator[str, None, None]:
+    """A broker in a container of that image; its URL. Ends with the block."""
+    # Late, because most runs need no Docker; without its reaper, which is an image of its own.
+    os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
+    from testcontainers.community.redis import RedisContainer  # noqa: PLC0415  see above
+
+    kept = ("--save", "", "--maxmemory-policy", "noeviction", "--protected-mode", "no")
+    made = RedisContainer(image).with_command(["redis-server", *kept, *settings])
+    with made as redis:
+        yield f"redis://127.0.0.1:{redis.get_exposed_port(6379)}"
+
+
 def ask(port: int, command: str) -> str:
     """The broker's one-line answer to an inline command; empty while nobody listens."""
     with suppress(OSError), socket.create_connection(("127.0.0.1", port), PATIENCE_S) as connection:
@@ -50,9 +63,16 @@ def ask(port: int, command: str) -> str:
 
 @pytest.fixture(scope="session")
 def brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The two brokers of this run: name → URL. REDIS_URL, where it is set, is both of them and is never flushed."""
+    """The two brokers of this run: name → URL.
+
+    REDIS_URL, where it is set, is both of them and is never flushed; ONAIR_TEST_IMAGE names an image to run them from.
+    """
     if given := os.environ.get("REDIS_URL"):
         yield {"work": given, "live": given}
+        return
+    if image := os.environ.get("ONAIR_TEST_IMAGE"):
+        with container(image, *WORK) as work, container(image, *LIVE) as live:
+            yield {"work": work, "live": live}
         return
     with (
         broker(tmp_path_factory.mktemp("work"), *WORK) as work,

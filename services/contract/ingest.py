@@ -167,6 +167,7 @@ class LedgerRow(Message):
     event: LiveEvent
     state: Literal["received", "chosen", "aired", "spoken", "failed", "withdrawn"]
     reason: str = ""
+    """A stable word; `in_part`: spoken, but for a sentence that was skipped."""
     turn: str = ""
     at_ms: int
     """When the state was reached."""

@@ -169,7 +169,7 @@ class Room:
 
     async def _end(self, step: Finished) -> None:
         self._samples[step.turn] = step.samples
-        await self._carry_out(self._director.ended(step.turn, spoken=step.spoken, now_ms=now_ms()))
+        await self._carry_out(self._director.ended(step.turn, spoken=step.spoken, whole=step.whole, now_ms=now_ms()))
 
     async def _tick(self) -> None:
         while True:

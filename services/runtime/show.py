@@ -56,18 +56,18 @@ class Show:
         await self._scripts.run(scripts.RELEASE, [streams.LEASE.of(term.room)], [term.me])
 
     async def receive(self, event: LiveEvent, *, row: bool = True) -> bool:
-        """Keep an event in the paid lane; False if its id came before, in seven days.
+        """Keep an event in the paid lane; False if its id came before in this room, in seven days.
 
         `row`: it was paid for, so the ledger says from now on what became of it.
         """
-        keys = [streams.SEEN.of(event.id), streams.PAID.of(event.room), streams.LEDGER.of(event.room)]
+        keys = [_seen(event), streams.PAID.of(event.room), streams.LEDGER.of(event.room)]
         received = LedgerRow(event=event.model_copy(update={"raw": ""}), state="received", at_ms=now_ms())
         args = [streams.SEEN_KEPT_S, event.id, event.to_json(), received.to_json() if row else ""]
         return bool(await self._scripts.run(scripts.RECEIVE, keys, args))
 
     async def comment(self, event: LiveEvent, newest: int) -> bool:
         """Hand a comment to the room's director, who is given the newest few; False if its id came before."""
-        keys = [streams.SEEN.of(event.id), streams.CHAT.of(event.room)]
+        keys = [_seen(event), streams.CHAT.of(event.room)]
         return bool(await self._scripts.run(scripts.COMMENT, keys, [streams.SEEN_KEPT_S, newest, event.to_json()]))
 
     async def waiting(self, room: str, after: str = "-") -> list[Waiting]:
@@ -134,6 +134,11 @@ class Show:
     async def _direct(self, script: str, keys: Sequence[str], term: Term, *args: str | bytes | int) -> Verdict:
         word = await self._scripts.run(script, keys, [term.me, term.number, *args])
         return Verdict(word.decode() if isinstance(word, bytes) else word)
+
+
+def _seen(event: LiveEvent) -> str:
+    """Each room takes an event in by itself: two rooms may listen to one platform, or be posted the same id."""
+    return streams.SEEN.of(f"{event.room}:{event.id}")
 
 
 def _flat(rows: Rows) -> list[str | bytes]:

@@ -22,7 +22,7 @@ def test_a_stream_without_pools_is_its_name() -> None:
 def test_a_key_is_its_head_and_a_name() -> None:
     """Whatever the name holds."""
     assert streams.SESSION.of("room:1") == "session:room:1"
-    assert streams.SEEN.of("bilibili:super_chat:1") == "seen:bilibili:super_chat:1"
+    assert streams.SEEN.of("main:bilibili:super_chat:1") == "seen:main:bilibili:super_chat:1"
 
 
 @pytest.mark.parametrize("key", streams.KEYS, ids=lambda key: key.pattern)

@@ -293,6 +293,14 @@ async def test_a_source_that_fails_is_told_and_the_show_goes_on(studio: Studio, 
     assert kinds[:2] == ["Failed", "SourceEnded"]
 
 
+async def test_two_rooms_take_in_the_same_id(studio: Studio) -> None:
+    """Rooms that listen to one platform, or are posted the same id, each keep the event; none keeps it twice."""
+    one = written("same", Lane.PAID)
+    two = one.model_copy(update={"room": "other"})
+    assert [await studio.desk.show.receive(each) for each in (one, two, one, two)] == [True, True, False, False]
+    assert [set(await studio.desk.show.ledger(room)) for room in (ROOM, "other")] == [{one.id}, {one.id}]
+
+
 def written(name: str, lane: Lane = Lane.CHAT) -> LiveEvent:
     kind = Kind.DANMAKU if lane is Lane.CHAT else Kind.SUPER_CHAT
     amount = 0 if lane is Lane.CHAT else 3_000

@@ -98,13 +98,13 @@ class Director:
             until = max(turn.floor_until_ms, now_ms) + audio_ms if turn.aired_ms else 0
             self._keep(replace(turn, audio_ms=turn.audio_ms + audio_ms, floor_until_ms=until))
 
-    def ended(self, turn_id: str, *, spoken: bool, now_ms: int) -> list[Order]:
-        """All sentences of the turn are terminal; `spoken`: at least one of them has sound."""
+    def ended(self, turn_id: str, *, spoken: bool, now_ms: int, whole: bool = True) -> list[Order]:
+        """All sentences of the turn are terminal; `spoken`: at least one of them has sound; `whole`: none was skipped."""
         if (turn := self._find(turn_id)) is None:
             return []
         if not spoken:
             return [*self._give_up(turn, "nothing_spoken", now_ms), *self.tick(now_ms)]
-        self._keep(replace(turn, ended=True))
+        self._keep(replace(turn, ended=True, whole=whole))
         return self.tick(now_ms)
 
     def failed(self, turn_id: str, reason: str, now_ms: int) -> list[Order]:
@@ -134,7 +134,7 @@ class Director:
             return self._give_up(turn, "interrupted", now_ms)
         if turn.ended and now_ms >= turn.floor_until_ms:
             self._leave(turn, now_ms)
-            return self._settle(turn, "spoken")
+            return self._settle(turn, "spoken", "" if turn.whole else "in_part")
         return self._give_up(turn, "gave_up", now_ms) if self._is_stuck(turn, now_ms) else []
 
     def _clear_next(self, now_ms: int) -> list[Order]:

@@ -106,6 +106,8 @@ class Turn:
     """Unix ms at which the sound so far has been heard; 0: nothing was on air yet."""
     ended: bool = False
     """All its sentences are made."""
+    whole: bool = True
+    """None of them was skipped."""
 
     def to_json(self) -> bytes:
         """Its form in the store."""

@@ -26,6 +26,8 @@ class Finished:
     spoken: bool
     """At least one of them has sound."""
     samples: int
+    whole: bool = True
+    """None of them was skipped."""
 
 
 @dataclass
@@ -33,6 +35,7 @@ class _Sentence:
     attempt: int = 0
     reached: int = 0
     over: bool = False
+    skipped: bool = False
 
     def take(self, attempt: int, upto: int) -> bool:
         """Whether readers obey this attempt; from it on, lower ones are ignored."""
@@ -97,6 +100,7 @@ class Progress:
                 ended = sentence.take(attempt, 0)
             case _:
                 ended = not sentence.over
+                sentence.skipped |= ended
         sentence.over |= ended
         return self._finished(message.turn, known) if ended else []
 
@@ -108,4 +112,7 @@ class Progress:
 
     @staticmethod
     def _finished(turn: str, known: _Turn) -> list[Sounded | Finished]:
-        return [Finished(turn, spoken=known.samples > 0, samples=known.samples)] if known.finished else []
+        if not known.finished:
+            return []
+        whole = not any(sentence.skipped for sentence in known.sentences.values())
+        return [Finished(turn, spoken=known.samples > 0, samples=known.samples, whole=whole)]

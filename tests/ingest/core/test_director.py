@@ -2,6 +2,7 @@
 
 from services.contract.ingest import Kind, Lane
 from services.ingest.core.director import Director
+from services.ingest.core.items import Settle
 from services.ingest.core.policy import Policy
 from tests.ingest.core.made import ROOM, T0, chat, enter, event, gift, paid, withdrawal
 from tests.ingest.core.scene import S, Scene, choice_of, logged, told
@@ -247,6 +248,16 @@ def test_answered_comment_is_logged() -> None:
     scene = Scene()
     scene.hear(chat("a"))
     assert logged(scene.director.ended("t1", spoken=True, now_ms=T0)) == [("settle", "spoken", "t1")]
+
+
+def test_a_paid_event_that_was_spoken_in_part_says_so() -> None:
+    """One sentence of its answer was skipped: the row is spoken, with the reason."""
+    scene = Scene()
+    scene.hear(event("sc", Kind.SUPER_CHAT, Lane.PAID, text="hello", amount_fen=3_000))
+    scene.director.sounded("t1", 1_000, T0)
+    scene.director.ended("t1", spoken=True, whole=False, now_ms=T0)
+    (settle,) = [order for order in scene.director.tick(T0 + 1_000) if isinstance(order, Settle)]
+    assert (settle.state, settle.reason) == ("spoken", "in_part")
 
 
 def test_operators_line() -> None:

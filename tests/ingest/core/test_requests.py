@@ -62,7 +62,7 @@ def test_a_turn_is_finished_when_every_sentence_is_terminal() -> None:
     assert progress.feed(SpeechEnded(turn="t", index=0, attempt=1, samples=2_400)) == []
     assert progress.feed(AnswerEnded(turn="t", count=2, text="")) == []
     assert progress.feed(AnswerEnded(turn="t", count=9, text="")) == []
-    done = [Finished("t", spoken=True, samples=2_400)]
+    done = [Finished("t", spoken=True, samples=2_400, whole=False)]
     assert progress.feed(SentenceSkipped(turn="t", index=1, reason="late")) == done
     assert progress.feed(SentenceSkipped(turn="t", index=1, reason="late")) == []
 

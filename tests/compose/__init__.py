@@ -1,0 +1,1 @@
+"""The real containers, on whatever Docker engine is here."""
