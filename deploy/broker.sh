@@ -24,8 +24,9 @@ check)
 *) echo "usage: broker.sh work|live|check" >&2; exit 2 ;;
 esac
 
+if [ -n "$password" ]; then lock="requirepass \"$password\""; else lock=; fi
 # The password comes by standard input: it is on no command line.
 exec redis-server - --save "" --dir /data --maxmemory "${MAXMEMORY:-512mb}" --maxmemory-policy noeviction "$@" <<END
 protected-mode no
-${password:+requirepass $password}
+$lock
 END

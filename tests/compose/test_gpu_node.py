@@ -98,7 +98,9 @@ def test_a_cut_link_loses_nothing(first: Stack, node: Stack) -> None:
 
 def test_a_private_broker_by_tls(node: Stack, tmp_path: Path) -> None:
     """`rediss://` with a certificate of one's own: the same worker gets ready on a broker that speaks nothing else."""
-    certificate(tmp_path)
+    folder = tmp_path / "tts"
+    folder.mkdir()
+    certificate(folder)
     name = f"{node.project}-tls"
     files = [
         "--tls-cert-file",
@@ -109,11 +111,11 @@ def test_a_private_broker_by_tls(node: Stack, tmp_path: Path) -> None:
         "/tls/cert.pem",
     ]
     command = ["redis-server", "--port", "0", "--tls-port", "6379", "--tls-auth-clients", "no", *files]
-    place = ["--network", f"{node.project}_default", "--network-alias", "vault", "-v", f"{tmp_path}:/tls:ro"]
+    place = ["--network", f"{node.project}_default", "--network-alias", "vault", "-v", f"{folder}:/tls:ro"]
     docker("run", "-d", "--rm", "--name", name, *place, "redis:7-bookworm", *command, "--protected-mode", "no")
     url = "rediss://vault:6379/0?ssl_ca_certs=/run/secrets/cert.pem"
     try:
-        secure = Stack(node.project, {**node.env, "TTS_SECRETS": str(tmp_path)}, node.file)
+        secure = Stack(node.project, {**node.env, "ONAIR_SECRETS": str(tmp_path)}, node.file)
         secure.env.update(WORK_REDIS_URL=url, LIVE_REDIS_URLS=url)
         secure.up()
         held = docker("exec", name, "redis-cli", "--tls", "--cacert", "/tls/cert.pem", "EXISTS", "pool:scripted")
@@ -128,6 +130,7 @@ def certificate(folder: Path) -> None:
     files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
     made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *files, *subject]
     subprocess.run(made, check=True, capture_output=True)
-    folder.chmod(0o755)
+    for path in (folder, *folder.parents[:3]):
+        path.chmod(0o755)
     for file in ("key.pem", "cert.pem"):
         (folder / file).chmod(0o644)

@@ -3,8 +3,10 @@
 import json
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from redis.exceptions import AuthenticationError
 
 from tests.compose.stack import Stack, inspect, stack, until
 
@@ -56,6 +58,21 @@ def test_brokers_are_not_published_without_a_password(images: None) -> None:  # 
         made.compose("up", "-d", "--no-build", "work", check=False)
         until(lambda: "set REDIS_PASSWORD" in made.compose("logs", "--no-color", "work"))
         assert "healthy" not in set(made.states("work").values())
+
+
+def test_the_password_may_lie_in_a_file(images: None, tmp_path: Path) -> None:  # noqa: ARG001  it has to be there
+    """REDIS_PASSWORD_FILE is what a broker asks for; its health check knows it, too."""
+    (tmp_path / "brokers").mkdir()
+    (tmp_path / "brokers" / "password").write_text("open sesame\n")
+    for folder in (tmp_path, *tmp_path.parents[:3]):
+        folder.chmod(0o755)
+    with stack(ONAIR_SECRETS=str(tmp_path), REDIS_PASSWORD_FILE="/run/secrets/password") as made:  # noqa: S106  a path
+        made.compose("up", "-d", "--no-build", "live")
+        made.healthy("live")
+        with made.broker("live", "open%20sesame") as live:
+            assert live.ping()
+        with made.broker("live", "wrong") as live, pytest.raises(AuthenticationError):
+            live.ping()
 
 
 def test_a_taken_port_is_named(brokers: Stack) -> None:
