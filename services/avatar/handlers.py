@@ -4,7 +4,6 @@ import asyncio
 from contextlib import aclosing
 
 import structlog
-from redis.exceptions import RedisError
 
 from services.avatar.core.lipsync import FRAME_MS
 from services.avatar.core.ports import Puppet
@@ -15,6 +14,7 @@ from services.contract.streams import SESSION_KEPT_MS
 from services.runtime.clock import now_ms
 from services.runtime.logs import Throttle
 from services.runtime.sessions import Sessions
+from services.runtime.trouble import TROUBLE, tell
 
 log = structlog.get_logger(__name__)
 
@@ -62,6 +62,8 @@ class Player:
             if worth_telling(self._told, pose):
                 await self._sessions.publish(self._room, pose, room=True)
                 self._told = pose
-        except (Failure, RedisError, OSError) as error:
+        except TROUBLE as error:
+            tell(f"telling a pose in {self._room}", error)
+        except Failure as failure:
             if self._throttle.ready():
-                log.warning("a pose was lost", room=self._room, puppet=self._puppet.name, error=str(error))
+                log.warning("a pose was lost", room=self._room, puppet=self._puppet.name, reason=failure.sentence)

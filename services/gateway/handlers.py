@@ -3,8 +3,6 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager
 
-from redis.exceptions import RedisError
-
 from services.contract import streams
 from services.contract.failure import Code, Failure
 from services.contract.gateway import ClipHeard
@@ -15,6 +13,7 @@ from services.runtime import envelope
 from services.runtime.bus import Bus
 from services.runtime.sessions import Item, Sessions
 from services.runtime.show import Show
+from services.runtime.trouble import TROUBLE, tell
 from services.runtime.work import Work
 
 
@@ -23,7 +22,7 @@ async def _told() -> AsyncGenerator[None]:
     """What the brokers fail at is said in one sentence."""
     try:
         yield
-    except (RedisError, OSError) as error:
+    except TROUBLE as error:
         raise Failure(
             Code.BUS_DOWN, f"the broker does not take this now ({error}); try again", retryable=True
         ) from error
@@ -65,12 +64,18 @@ class BusDesk:
             await self._sessions.interrupt(self._work, session, by)
 
     async def receive(self, event: LiveEvent, newest: int) -> bool:
-        """Hand an event to the room's director, what was paid for into its ledger; then tell the session."""
+        """Hand an event to the room's director, what was paid for into its ledger; then tell the session.
+
+        It is taken as soon as work has it: that the session could not be told is no reason to give it again.
+        """
         async with _told():
             paid = event.lane is Lane.PAID
             fresh = await (self._show.receive(event) if paid else self._show.comment(event, newest))
-            if fresh:
+        if fresh:
+            try:
                 await self._sessions.publish(event.room, event, room=True)
+            except TROUBLE as error:
+                tell(f"telling an event of {event.room}", error)
         return fresh
 
     async def unanswered(self, room: str) -> list[LiveEvent]:

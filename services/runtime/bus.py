@@ -4,37 +4,38 @@ import asyncio
 import contextlib
 import zlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
-import structlog
 from faststream.redis import RedisBroker
-from faststream.redis.subscriber.usecases import stream_subscriber
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
-from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import AuthenticationError, NoPermissionError
 
 from services.contract.failure import Code, Failure
 from services.contract.streams import LISTEN, TURNS, WORK_STREAMS
-from services.runtime.logs import Throttle
-from services.runtime.metrics import BUS_ERRORS
+from services.runtime.reads import ensure_group
+from services.runtime.trouble import HEAL_S, TROUBLE
 from services.runtime.wire import mend
 
 mend()
-log = structlog.get_logger(__name__)
-HEAL_S = 0.3
-"""Pause before a failed read is tried again."""
 BLOCK_MS = 1_000
-"""How long a read blocks: well under the socket's time-out of 5 s."""
+"""How long a read blocks: well under the time-out."""
+TIMEOUT_S = 2.5
+"""A broker that is silent for so long is in trouble. What was sent into a cut line is noticed only then."""
+CONNECT_S = 2.0
+PROBE_S = 1.5
+"""As `TIMEOUT_S`, for the question whether it answers at all."""
 FLOOR = (7, 0)
 """Oldest Redis whose commands are used."""
+PROBE = "#!lua\nreturn 1"
+"""Writes nothing, but is refused where writes are: a script with this first line and no flags counts as a writer."""
 
 
-def connect(url: str) -> Redis:
+def connect(url: str, timeout_s: float = TIMEOUT_S) -> Redis:
     """A client that fails at once and leaves trying again to its caller, who knows what it means."""
     retry = Retry(NoBackoff(), 0)
-    return Redis.from_url(url, socket_timeout=5, socket_connect_timeout=2, retry=retry)  # pyright: ignore[reportUnknownMemberType]  redis-py leaves **kwargs untyped
+    return Redis.from_url(url, socket_timeout=timeout_s, socket_connect_timeout=CONNECT_S, retry=retry)  # pyright: ignore[reportUnknownMemberType]  redis-py leaves **kwargs untyped
 
 
 class Bus:
@@ -43,31 +44,36 @@ class Bus:
     def __init__(self, work_url: str, live_urls: Sequence[str]) -> None:
         self.work = connect(work_url)
         self.lives = [connect(url) for url in live_urls]
-        self.broker = RedisBroker(work_url, apply_types=False, logger=None)  # pyright: ignore[reportArgumentType]  None silences it
+        self.broker = RedisBroker(
+            work_url,
+            apply_types=False,
+            logger=None,  # pyright: ignore[reportArgumentType]  None silences it
+            socket_timeout=TIMEOUT_S,
+            socket_connect_timeout=CONNECT_S,
+        )
+        self._probes = [("work", connect(work_url, PROBE_S)), *(("live", connect(url, PROBE_S)) for url in live_urls)]
+        self._healing = asyncio.Lock()
 
     def live(self, session: str) -> Redis:
         """The live broker that holds this session: the same for every process with the same list."""
         return self.lives[zlib.crc32(session.encode()) % len(self.lives)]
 
     async def check(self) -> str:
-        """'' if both brokers answer and are new enough, otherwise the sentence with the remedy.
+        """'' if both brokers answer, take writes and are new enough, otherwise the sentence with the remedy.
 
         Raises Failure(BAD_CONFIG) where a broker refuses the password.
         """
-        for name, redis in (("work", self.work), *(("live", live) for live in self.lives)):
-            try:
-                info = await redis.info("server")  # pyright: ignore[reportUnknownMemberType]  as in connect
-            except (AuthenticationError, NoPermissionError) as error:
-                remedy = f"check the password in {name.upper()}_REDIS_URL{'S' if name == 'live' else ''}"
-                raise Failure(
-                    Code.BAD_CONFIG, f"the {name} broker lets nobody in like this ({error}); {remedy}"
-                ) from error
-            except Exception as error:  # noqa: BLE001  whatever the reason, it is said
-                return f"the {name} broker does not answer ({error}); is it running, is its URL right?"
-            version = str(info.get("redis_version", "0.0"))
-            if tuple(int(part) for part in version.split(".")[:2]) < FLOOR:
-                return f"the {name} broker is Redis {version}; 7.0 or newer is needed"
-        return ""
+        answers = await asyncio.gather(*(_probe(name, redis) for name, redis in self._probes))
+        return next((problem for problem in answers if problem), "")
+
+    async def healed(self) -> None:
+        """Wait until both brokers take writes; however many wait, one of them asks."""
+        async with self._healing:
+            while True:
+                with contextlib.suppress(Failure):
+                    if not await self.check():
+                        return
+                await asyncio.sleep(HEAL_S)
 
     async def ready(self, patience_s: float = 20) -> None:
         """Wait until both brokers answer; raises Failure(BUS_DOWN) with the reason after `patience_s`, BAD_CONFIG as `check`."""
@@ -86,45 +92,24 @@ class Bus:
 
     async def close(self) -> None:
         """Close all connections."""
-        for redis in (self.work, *self.lives):
-            with contextlib.suppress(RedisError, OSError):
+        for redis in (self.work, *self.lives, *(probe for _, probe in self._probes)):
+            with contextlib.suppress(*TROUBLE):
                 await redis.aclose()
 
 
-async def ensure_group(redis: Redis, key: str, group: str) -> None:
-    """Create the group at 0 if it is not there."""
+async def _probe(name: str, redis: Redis) -> str:
     try:
-        await redis.xgroup_create(key, group, id="0", mkstream=True)
-    except ResponseError as error:
-        if "BUSYGROUP" not in str(error):
-            raise
-
-
-def calm(client: Redis) -> None:
-    """Keep FastStream's readers of this client alive and quiet whatever the broker answers.
-
-    FastStream stops a reader whose group is gone and re-reads without a pause after any other error reply. Here a lost
-    group is made again, and every other error reply becomes a lost connection, which FastStream waits out.
-    """
-    setattr(stream_subscriber, "CONSUME_ERROR_BACKOFF_SECONDS", HEAL_S)  # noqa: B010  no setting, and no export, for it
-    read, claim, throttle = client.xreadgroup, client.xautoclaim, Throttle()
-
-    async def guarded(call: Any, stream: str, group: str, empty: Any, kwargs: Any) -> Any:  # noqa: ANN401
-        try:
-            return await call(**kwargs)
-        except (RedisError, OSError) as error:
-            BUS_ERRORS.labels(type(error).__name__).inc()
-            if throttle.ready():
-                log.warning("reading work failed, trying again", stream=stream, error=str(error))
-            if "NOGROUP" in str(error):
-                await ensure_group(client, stream, group)
-                return empty
-            raise RedisConnectionError(str(error)) from error
-
-    async def xreadgroup(**kwargs: Any) -> Any:  # noqa: ANN401
-        return await guarded(read, next(iter(kwargs["streams"])), kwargs["groupname"], [], kwargs)
-
-    async def xautoclaim(**kwargs: Any) -> Any:  # noqa: ANN401
-        return await guarded(claim, kwargs["name"], kwargs["groupname"], [b"0-0", [], []], kwargs)
-
-    vars(client).update(xreadgroup=xreadgroup, xautoclaim=xautoclaim)
+        info = await redis.info("server")  # pyright: ignore[reportUnknownMemberType]  as in connect
+    except (AuthenticationError, NoPermissionError) as error:
+        remedy = f"check the password in {name.upper()}_REDIS_URL{'S' if name == 'live' else ''}"
+        raise Failure(Code.BAD_CONFIG, f"the {name} broker lets nobody in like this ({error}); {remedy}") from error
+    except Exception as error:  # noqa: BLE001  whatever the reason, it is said
+        return f"the {name} broker does not answer ({error}); is it running, is its URL right?"
+    version = str(info.get("redis_version", "0.0"))
+    if tuple(int(part) for part in version.split(".")[:2]) < FLOOR:
+        return f"the {name} broker is Redis {version}; 7.0 or newer is needed"
+    try:
+        await cast("Any", redis).eval(PROBE, 0)
+    except Exception as error:  # noqa: BLE001  as above
+        return f"the {name} broker takes no writes ({error}); is it a replica, is its memory or its disk full?"
+    return ""

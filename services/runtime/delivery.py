@@ -2,8 +2,8 @@
 
 An entry is finished by the commit of its own handler, never by delivery: what is acknowledged was done. The rules:
 one entry at a time for each reader; a beat every second from delivery on, and the job ends when the entry is no longer
-ours; a second delivery runs alone; three strikes and the entry is buried; a fault of the broker, a full house or SIGTERM
-is no strike: the entry is handed back as new.
+ours, or the beat dies; a second delivery runs alone; three strikes and the entry is buried; a fault of a broker, a full
+house or SIGTERM is no strike: the entry is handed back as new, after a fault as soon as both brokers take writes again.
 """
 
 import asyncio
@@ -11,20 +11,23 @@ import contextlib
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
 import structlog
 from faststream import AckPolicy
 from faststream.redis import StreamSub
 from faststream.redis.message import RedisStreamMessage
-from redis.exceptions import RedisError
 
 from services.contract.failure import Code, Failure
 from services.contract.message import BadMessageError, Message
-from services.runtime.bus import BLOCK_MS, Bus, calm, ensure_group
+from services.runtime import janitor
+from services.runtime.bus import BLOCK_MS, Bus
 from services.runtime.clock import now_ms
 from services.runtime.metrics import JOB_SECONDS, JOBS, WAIT_SECONDS
 from services.runtime.permits import Alone, Permits
+from services.runtime.reads import Reads, ensure_group, parsed, whole
+from services.runtime.trouble import HEAL_S, TROUBLE, passes, tell
 from services.runtime.work import Entry, Fence, Verdict, Work
 
 log = structlog.get_logger(__name__)
@@ -38,6 +41,10 @@ PAUSES_S = (0.2, 1.0)
 SHOW_PATIENCE_S = 2.0
 """A show's sentence that waits longer for a permit is handed back."""
 DRAIN_S = 20.0
+LOOK_S = 1.0
+"""Who waits for the brokers looks so often whether the process is leaving."""
+LEAVING_TRIES = 10
+"""How often a leaving process offers an entry to a broker in trouble before it lets it be reclaimed."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +87,7 @@ class Delivery:
         self._running: set[asyncio.Task[None]] = set()
         self._draining = False
         self._duties: list[Duty[Any]] = []
+        self._again: set[bytes] = set()
 
     def attach(self, duty: Duty[Any]) -> None:
         """Read this duty's stream with `workers` readers and one that reclaims what others lost."""
@@ -103,17 +111,25 @@ class Delivery:
             ids = cast("list[bytes]", cast("Any", raw.raw_message)["message_ids"])
             id_ = next(iter(ids), b"0-0")  # FastStream's in-memory broker gives none
             entry = Entry(duty.stream, duty.group, id_.decode(), consumer)
-            await self.deliver(duty, entry, raw.body, reclaimed=idle is not None)
+            again = id_ in self._again
+            self._again.discard(id_)
+            await self.deliver(duty, entry, raw.body, reclaimed=again or idle is not None)
 
-        subscriber = self._bus.broker.subscriber(stream=sub, decoder=_whole, ack_policy=AckPolicy.MANUAL, no_reply=True)
+        subscriber = self._bus.broker.subscriber(
+            stream=sub, parser=parsed, decoder=whole, ack_policy=AckPolicy.MANUAL, no_reply=True
+        )
         subscriber(consume)
 
     async def start(self) -> None:
         """Create the groups, then read."""
         for duty in self._duties:
             await ensure_group(self._bus.work, duty.stream, duty.group)
-        calm(await self._bus.broker.connect())
+        Reads(await self._bus.broker.connect(), self._again).mend()
         await self._bus.broker.start()
+
+    async def sweep(self) -> None:
+        """Forget the consumers of its groups that are gone."""
+        await janitor.sweep(self._work, [(duty.stream, duty.group) for duty in self._duties])
 
     async def drain(self, grace_s: float = DRAIN_S) -> None:
         """Read no more; let jobs end; hand back what has not ended after `grace_s`."""
@@ -149,17 +165,45 @@ class Delivery:
         try:
             message = duty.model.from_json(body)
         except BadMessageError as error:
-            await self._bury(duty, entry, body, Failure(Code.BAD_MESSAGE, str(error)))
+            reason = str(error) if body else "the entry has no message: its field __data__ is missing or destroyed"
+            await self._insist(entry, lambda: self._bury(duty, entry, Failure(Code.BAD_MESSAGE, reason)))
             return
         try:
             await self._admit(duty, entry, message, reclaimed=reclaimed)
         except asyncio.CancelledError:
             if self._draining:
-                await self._hand_back(entry, message)
+                await self._insist(entry, lambda: self._hand_back(entry))
             raise
-        except (RedisError, OSError) as error:
-            log.warning("the broker failed in a job, handing it back", stream=entry.stream, error=str(error))
-            await self._hand_back(entry, message)
+        except TROUBLE as error:
+            tell(f"a job of {entry.stream}", error)
+            await asyncio.sleep(HEAL_S)
+            await self._bus_healed()
+            await self._insist(entry, lambda: self._hand_back(entry))
+
+    async def _insist(self, entry: Entry, step: Callable[[], Awaitable[None]]) -> None:
+        """Do this as soon as the brokers let us; where we must leave before, the entry waits to be reclaimed."""
+        tries = 0
+        while not self._draining or tries < LEAVING_TRIES:
+            try:
+                await step()
+            except TROUBLE as error:
+                if not passes(error):
+                    raise
+                tell(f"the end of a job of {entry.stream}", error)
+            else:
+                return
+            tries += 1
+            await asyncio.sleep(HEAL_S)
+            await self._bus_healed()
+
+    async def _bus_healed(self) -> None:
+        """Wait until both brokers take writes, or until we must leave."""
+        healed = False
+        while not (healed or self._draining):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_S):
+                    await self._bus.healed()
+                    healed = True
 
     async def _admit(self, duty: Duty[Any], entry: Entry, message: Message, *, reclaimed: bool) -> None:
         """Wait for the way to be free: alone after a worker was lost, with a permit where an engine is shared."""
@@ -169,13 +213,13 @@ class Delivery:
             return
         if delivery > STRIKES:
             lost = Failure(Code.WORKER_LOST, f"{STRIKES} workers ended before this was done")
-            await self._fail(duty, entry, message, lost)
+            await self._insist(entry, lambda: self._fail(duty, entry, message, lost))
             return
         async with self._alone.exclusive() if reclaimed else self._alone.shared():
             patience = None if duty.urgent else SHOW_PATIENCE_S
             if duty.permits and not await duty.permits.take(patience, urgent=duty.urgent):
                 JOBS.labels(duty.stream, "no_permit").inc()
-                await self._work.move(entry, entry.stream, message)
+                await self._work.hand_back(entry)
                 return
             try:
                 await self._attempt(duty, Job(message, entry, _fence(message), delivery))
@@ -187,25 +231,29 @@ class Delivery:
         """Run the handler; a retryable failure is tried again here, each try is a strike."""
         structlog.contextvars.bind_contextvars(turn=job.fence.turn, trace=getattr(job.message, "trace", ""))
         for strike in range(job.delivery, STRIKES + 1):
-            try:
-                await duty.handler(job)
-            except Failure as failure:
-                if not failure.retryable or strike == STRIKES:
-                    await self._fail(duty, job.entry, job.message, failure)
-                    return
-                log.warning("trying again", stream=duty.stream, code=failure.code, reason=failure.sentence)
-                await asyncio.sleep(PAUSES_S[min(strike, len(PAUSES_S)) - 1])
-            except (RedisError, OSError):
-                raise
-            except Exception as error:
-                log.exception("a handler broke", stream=duty.stream, id=job.entry.id)
-                await self._fail(
-                    duty, job.entry, job.message, Failure(Code.INTERNAL, f"{type(error).__name__}: {error}")
-                )
-                return
-            else:
+            failure = await self._try(duty, job)
+            if failure is None:
                 JOBS.labels(duty.stream, "done").inc()
                 return
+            if not failure.retryable or strike == STRIKES:
+                await self._insist(job.entry, partial(self._fail, duty, job.entry, job.message, failure))
+                return
+            log.warning("trying again", stream=duty.stream, code=failure.code, reason=failure.sentence)
+            await asyncio.sleep(PAUSES_S[min(strike, len(PAUSES_S)) - 1])
+
+    @staticmethod
+    async def _try(duty: Duty[Any], job: Job[Any]) -> Failure | None:
+        """Run the handler once; what it failed of. A broker in trouble is no failure of the job: it is raised."""
+        try:
+            await duty.handler(job)
+        except Failure as failure:
+            return failure
+        except Exception as error:
+            if passes(error):
+                raise
+            log.exception("a handler broke", stream=duty.stream, id=job.entry.id)
+            return Failure(Code.INTERNAL, f"{type(error).__name__}: {error}")
+        return None
 
     async def _fail(self, duty: Duty[Any], entry: Entry, message: Message, failure: Failure) -> None:
         """Say that it failed for good, then bury it: whoever dies in between is followed by one who says it again.
@@ -214,45 +262,37 @@ class Delivery:
         """
         if await self._work.beat(entry) is not Verdict.OK:
             return
-        await duty.dead(message, failure)
-        await self._bury(duty, entry, message.to_json(), failure)
+        try:
+            await duty.dead(message, failure)
+        except Exception as error:
+            if passes(error):
+                raise
+            log.exception("a failure could not be told", stream=entry.stream, id=entry.id)
+        await self._bury(duty, entry, failure, getattr(message, "trace", ""))
 
-    async def _bury(self, duty: Duty[Any], entry: Entry, body: bytes, failure: Failure) -> None:
-        JOBS.labels(duty.stream, "dead").inc()
-        log.error("buried", stream=entry.stream, id=entry.id, code=failure.code, reason=failure.sentence)
-        reason: dict[str, str | bytes] = {
-            "stream": entry.stream,
-            "code": failure.code.value,
-            "reason": failure.sentence,
-            "message": duty.model.__name__,
-            "body": body,
-        }
-        await self._work.bury(entry, reason)
+    async def _bury(self, duty: Duty[Any], entry: Entry, failure: Failure, trace: str = "") -> None:
+        said = {"code": failure.code.value, "reason": failure.sentence, "message": duty.model.__name__, "trace": trace}
+        verdict = await self._work.bury(entry, {name: text.encode("utf-8", "replace") for name, text in said.items()})
+        if verdict is Verdict.OK:
+            JOBS.labels(duty.stream, "dead").inc()
+            log.error("buried", stream=entry.stream, id=entry.id, code=failure.code, reason=failure.sentence)
 
-    async def _hand_back(self, entry: Entry, message: Message) -> None:
-        """As new, as soon as the broker takes it; if it does not, the entry stays pending and is reclaimed."""
-        for _ in range(20):
-            with contextlib.suppress(RedisError, OSError):
-                JOBS.labels(entry.stream, "handed_back").inc()
-                await self._work.move(entry, entry.stream, message)
-                return
-            await asyncio.sleep(BEAT_S / 4)
+    async def _hand_back(self, entry: Entry) -> None:
+        if await self._work.hand_back(entry) is Verdict.OK:
+            JOBS.labels(entry.stream, "handed_back").inc()
 
     async def _beat(self, entry: Entry, job: asyncio.Task[None]) -> None:
-        """Keep the entry ours; end the job when it is not."""
-        while True:
-            await asyncio.sleep(BEAT_S)
-            try:
-                if await self._work.beat(entry) is not Verdict.OK:
-                    job.cancel()
-                    return
-            except (RedisError, OSError) as error:
-                log.warning("a beat failed", stream=entry.stream, id=entry.id, error=str(error))
-
-
-async def _whole(message: RedisStreamMessage, _: object) -> RedisStreamMessage:
-    """Give the handler the message as it is: its id and bytes are needed, and only `Message` parses them."""
-    return message
+        """Keep the entry ours; end the job when it is not, and if the beat itself dies."""
+        try:
+            while True:
+                await asyncio.sleep(BEAT_S)
+                try:
+                    if await self._work.beat(entry) is not Verdict.OK:
+                        return
+                except TROUBLE as error:
+                    tell(f"keeping an entry of {entry.stream}", error)
+        finally:
+            job.cancel()
 
 
 def _fence(message: Message) -> Fence:

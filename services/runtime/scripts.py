@@ -120,16 +120,42 @@ redis.call('EXPIRE', KEYS[1], ARGV[3])
 return redis.call('HGET', KEYS[1], ARGV[1])
 """
 
-# KEYS stream, target; ARGV group, id, me, then field, value …; the count of deliveries starts anew
+# KEYS stream, target; ARGV group, id, me, encoded message; the count of deliveries starts anew
 MOVE = (
     HOLDS
     + """
 if not pending(KEYS[1], ARGV[1], ARGV[2], ARGV[3]) then return 'gone' end
-redis.call('XADD', KEYS[2], '*', unpack(ARGV, 4))
+redis.call('XADD', KEYS[2], '*', '__data__', ARGV[4])
 finish(KEYS[1], ARGV[1], ARGV[2])
 return 'ok'
 """
 )
+
+# KEYS stream; ARGV group, id, me; the same bytes as a new entry: the count of deliveries starts anew
+HAND_BACK = (
+    HOLDS
+    + """
+if not pending(KEYS[1], ARGV[1], ARGV[2], ARGV[3]) then return 'gone' end
+local found = redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[2])
+if #found == 1 then redis.call('XADD', KEYS[1], '*', unpack(found[1][2])) end
+finish(KEYS[1], ARGV[1], ARGV[2])
+return 'ok'
+"""
+)
+
+# KEYS stream; ARGV group, ms; a consumer that holds nothing and has not asked for so long is gone
+SWEEP = """
+local gone = 0
+for _, fields in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
+  local consumer = {}
+  for i = 1, #fields, 2 do consumer[fields[i]] = fields[i + 1] end
+  if consumer.pending == 0 and consumer.idle >= tonumber(ARGV[2]) then
+    redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], consumer.name)
+    gone = gone + 1
+  end
+end
+return gone
+"""
 
 # KEYS stream; ARGV group, id, me
 FINISH = (
@@ -161,6 +187,21 @@ end
 if holder then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return redis.call('INCR', KEYS[2])
+"""
+
+# KEYS lease, term; ARGV me, term, ms; only what is held is kept: a lease that was lost is taken anew, in a new term
+KEEP = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] or redis.call('GET', KEYS[2]) ~= ARGV[2] then return 0 end
+return redis.call('PEXPIRE', KEYS[1], ARGV[3])
+"""
+
+# KEYS floor, epoch; ARGV no, epoch: what the room's session has seen; work may have been emptied, readers were not
+CATCH_UP = """
+if tonumber(redis.call('HGET', KEYS[1], 'no') or '0') < tonumber(ARGV[1]) then
+  redis.call('HSET', KEYS[1], 'no', ARGV[1])
+end
+if tonumber(redis.call('GET', KEYS[2]) or '0') < tonumber(ARGV[2]) then redis.call('SET', KEYS[2], ARGV[2]) end
+return tonumber(redis.call('GET', KEYS[2]) or '0')
 """
 
 # KEYS lease; ARGV me

@@ -12,14 +12,14 @@ from typing import NoReturn, Protocol, TypeVar
 
 import structlog
 import uvloop
-from redis.exceptions import RedisError
 
 from services.contract.failure import Code, Failure
-from services.runtime import logs, settings
+from services.runtime import janitor, logs, settings
 from services.runtime.bus import Bus
 from services.runtime.delivery import Delivery
 from services.runtime.health import Health, listen
 from services.runtime.settings import Common
+from services.runtime.trouble import TROUBLE, tell
 
 log = structlog.get_logger(__name__)
 CHECK_S = 1.0
@@ -100,9 +100,7 @@ async def serve(service: Service) -> int:
         await service.bus.ready()
         if service.delivery:
             await service.delivery.start()
-        tasks = [
-            asyncio.ensure_future(loop()) for loop in [*service.loops, lambda: _watch(service), lambda: _warn(service)]
-        ]
+        tasks = [asyncio.ensure_future(loop()) for loop in [*service.loops, *_own_loops(service)]]
         log.info("started", health_port=port)
         ended = asyncio.ensure_future(stop.wait())
         await asyncio.wait([ended, *tasks], return_when=asyncio.FIRST_COMPLETED)
@@ -114,6 +112,14 @@ async def serve(service: Service) -> int:
         server.shutdown()
         note.unlink(missing_ok=True)
         log.info("stopped")
+
+
+def _own_loops(service: Service) -> list[Callable[[], Awaitable[None]]]:
+    """What every service does besides its own."""
+    loops: list[Callable[[], Awaitable[None]]] = [lambda: _watch(service), lambda: _warn(service)]
+    if delivery := service.delivery:
+        loops.append(lambda: forever(delivery.sweep, janitor.EVERY_S))
+    return loops
 
 
 def _why(tasks: list[asyncio.Task[None]]) -> int:
@@ -178,12 +184,10 @@ def _note(service: Service, port: int) -> Path:
 
 
 async def forever(step: Callable[[], Awaitable[None]], every_s: float) -> None:
-    """Repeat `step`, told once a second if it fails, until cancelled."""
-    throttle = logs.Throttle()
+    """Repeat `step` until cancelled; trouble with a broker is told and waited out."""
     while True:
         try:
             await step()
-        except (OSError, RedisError) as error:
-            if throttle.ready():
-                log.warning("a periodic step failed, trying again", step=step.__qualname__, error=str(error))
+        except TROUBLE as error:
+            tell(f"the periodic step {step.__qualname__}", error)
         await asyncio.sleep(every_s)

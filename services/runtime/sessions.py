@@ -6,18 +6,16 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import structlog
-from redis.exceptions import RedisError
 
 from services.contract import streams
 from services.contract.gateway import Interrupted
 from services.contract.message import BadMessageError, Message, decode
 from services.runtime.bus import BLOCK_MS, Bus
 from services.runtime.clock import now_ms
+from services.runtime.trouble import HEAL_S, TROUBLE, tell
 from services.runtime.work import Work
 
 log = structlog.get_logger(__name__)
-HEAL_S = 0.3
-"""Pause before a broken connection is tried again."""
 BATCH = 200
 
 
@@ -73,16 +71,15 @@ class Sessions:
         redis, key, broken = self._bus.live(session), streams.SESSION.of(session), False
         while True:
             try:
+                if broken and await self._went_back(session, after):
+                    after = "0-0"
+                broken = False
                 found = cast("Any", await redis.xread({key: after}, count=BATCH, block=BLOCK_MS))
-            except (RedisError, OSError) as error:
-                log.warning("session read failed, trying again", session=session, error=str(error))
+            except TROUBLE as error:
+                tell(f"reading session {session}", error)
                 await asyncio.sleep(HEAL_S)
                 broken = True
                 continue
-            if broken and await self._went_back(session, after):
-                after, broken = "0-0", False
-                continue
-            broken = False
             entries: list[RawEntry] = found[0][1] if found else []
             for entry in entries:
                 after = entry[0].decode()

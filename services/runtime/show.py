@@ -7,13 +7,15 @@ from typing import Any, cast
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from services.contract import streams
+from services.contract.failure import Code
 from services.contract.ingest import LedgerRow, LiveEvent, TurnRequested
-from services.runtime import envelope, scripts
-from services.runtime.bus import BLOCK_MS, HEAL_S
+from services.contract.message import BadMessageError
+from services.runtime import envelope, letters, scripts
+from services.runtime.bus import BLOCK_MS
 from services.runtime.clock import now_ms
+from services.runtime.trouble import HEAL_S, TROUBLE, tell
 from services.runtime.work import Verdict
 
 log = structlog.get_logger(__name__)
@@ -46,10 +48,20 @@ class Show:
         self._scripts = scripts.Scripts(redis)
 
     async def lease(self, room: str, me: str) -> Term | None:
-        """Take the room's lease, or keep it; None while another holds it."""
+        """Take the room's lease, or go on with it; None while another holds it."""
         keys = [streams.LEASE.of(room), streams.TERM.of(room)]
         number = int(await self._scripts.run(scripts.LEASE, keys, [me, streams.LEASE_MS]))
         return Term(room, me, number) if number else None
+
+    async def keep(self, term: Term) -> bool:
+        """Hold the lease for longer; False if this term is over, even if nobody has taken the lease since."""
+        keys = [streams.LEASE.of(term.room), streams.TERM.of(term.room)]
+        return bool(await self._scripts.run(scripts.KEEP, keys, [term.me, term.number, streams.LEASE_MS]))
+
+    async def catch_up(self, room: str, no: int, epoch: int) -> int:
+        """Go on after that turn and in no lower epoch, which the session's readers have seen; the epoch that holds."""
+        keys = [streams.FLOOR.of(room), streams.EPOCH.of(room)]
+        return int(await self._scripts.run(scripts.CATCH_UP, keys, [no, epoch]))
 
     async def release(self, term: Term) -> None:
         """Give the lease back, so that the next holder need not wait."""
@@ -73,8 +85,20 @@ class Show:
     async def waiting(self, room: str, after: str = "-") -> list[Waiting]:
         """The paid lane after that entry, oldest first."""
         first = after if after == "-" else f"({after}"
-        found = cast("list[tuple[bytes, dict[bytes, bytes]]]", await self._redis.xrange(streams.PAID.of(room), first))
-        return [Waiting(id_.decode(), LiveEvent.from_json(fields[b"event"])) for id_, fields in found]
+        key = streams.PAID.of(room)
+        return await self._readable(key, cast("Lane", await self._redis.xrange(key, first)))
+
+    async def _readable(self, key: str, entries: Lane) -> list[Waiting]:
+        """The entries as events; what is none goes to the dead letters."""
+        good: list[Waiting] = []
+        for id_, fields in entries:
+            try:
+                good.append(Waiting(id_.decode(), LiveEvent.from_json(fields.get(b"event", b""))))
+            except BadMessageError as error:
+                log.error("buried", stream=key, id=id_.decode(), reason=str(error))  # noqa: TRY400  the sentence says it all
+                said = _said("LiveEvent", error)
+                await self._scripts.run(letters.BURY_LANE, [key, streams.DEAD], [id_, *said])
+        return good
 
     async def follow(self, room: str, after: str) -> AsyncIterator[Waiting]:
         """The paid lane after that entry, as it grows, and the comments of the API, which are taken out of theirs.
@@ -86,15 +110,16 @@ class Show:
             try:
                 lanes = cast("Any", await self._redis.xread({paid: after, chat: "0-0"}, count=100, block=BLOCK_MS))
                 found = {key.decode(): entries for key, entries in cast("list[tuple[bytes, Lane]]", lanes)}
-                if comments := found.get(chat):
-                    await self._redis.xdel(chat, *(id_ for id_, _ in comments))
-            except (RedisError, OSError) as error:
-                log.warning("reading the lanes failed, trying again", room=room, error=str(error))
+                bought = await self._readable(paid, found.get(paid, []))
+                if comments := await self._readable(chat, found.get(chat, [])):
+                    await self._redis.xdel(chat, *(waiting.entry for waiting in comments))
+            except TROUBLE as error:
+                tell(f"reading the lanes of {room}", error)
                 await asyncio.sleep(HEAL_S)
                 continue
             after = found[paid][-1][0].decode() if paid in found else after
-            for id_, fields in (*found.get(paid, ()), *found.get(chat, ())):
-                yield Waiting(id_.decode(), LiveEvent.from_json(fields[b"event"]))
+            for waiting in (*bought, *comments):
+                yield waiting
 
     async def next_no(self, room: str) -> int:
         """The number of the room's next turn."""
@@ -122,9 +147,16 @@ class Show:
         return [note for name, note in found.items() if name != b"no"]
 
     async def ledger(self, room: str) -> dict[str, LedgerRow]:
-        """Every paid event's row by its id."""
-        found = cast("dict[bytes, bytes]", await self._redis.hgetall(streams.LEDGER.of(room)))
-        return {id_.decode(): LedgerRow.from_json(row) for id_, row in found.items()}
+        """Every paid event's row by its id; what is no row goes to the dead letters."""
+        key, rows = streams.LEDGER.of(room), dict[str, LedgerRow]()
+        for id_, row in cast("dict[bytes, bytes]", await self._redis.hgetall(key)).items():
+            try:
+                rows[id_.decode("utf-8", "replace")] = LedgerRow.from_json(row)
+            except BadMessageError as error:
+                log.error("buried", stream=key, id=repr(id_), reason=str(error))  # noqa: TRY400  as above
+                said = _said("LedgerRow", error)
+                await self._scripts.run(letters.BURY_ROW, [key, streams.DEAD], [id_, row, *said, "hash", "1"])
+        return rows
 
     @staticmethod
     def _keys(term: Term) -> list[str]:
@@ -143,3 +175,7 @@ def _seen(event: LiveEvent) -> str:
 
 def _flat(rows: Rows) -> list[str | bytes]:
     return [part for row in rows for part in (row.event.id, row.to_json())]
+
+
+def _said(message: str, error: BadMessageError) -> list[str]:
+    return ["code", Code.BAD_MESSAGE.value, "reason", str(error), "message", message]

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from services.contract import streams
 from services.contract.message import Message
-from services.runtime import envelope, scripts
+from services.runtime import envelope, letters, scripts
 
 
 class Verdict(StrEnum):
@@ -121,27 +121,29 @@ class Work:
         return _word(await self._scripts.run(scripts.SKIP, [streams.SPOKEN.of(turn)], args))
 
     async def move(self, entry: Entry, target: str, message: Message) -> Verdict:
-        """Hand the work to `target` (the same stream: hand it back); deliveries are counted anew."""
-        return await self._move(entry, target, "__data__", envelope.encode(message))
+        """Hand the work over to `target`; deliveries are counted anew."""
+        return await self._entry(scripts.MOVE, entry, [target], envelope.encode(message))
+
+    async def hand_back(self, entry: Entry) -> Verdict:
+        """Put the entry's own bytes back into its stream as new; deliveries are counted anew."""
+        return await self._entry(scripts.HAND_BACK, entry)
 
     async def bury(self, entry: Entry, fields: dict[str, str | bytes]) -> Verdict:
-        """Move the entry to the dead letters."""
+        """Move the entry to the dead letters, with its own fields and what `fields` say of it."""
         flat = [part for pair in fields.items() for part in pair]
-        return await self._move(entry, streams.DEAD, *flat)
+        return await self._entry(letters.BURY, entry, [streams.DEAD], *flat)
 
-    async def _move(self, entry: Entry, target: str, *fields: str | bytes) -> Verdict:
-        args = [entry.group, entry.id, entry.me, *fields]
-        return Verdict(_word(await self._scripts.run(scripts.MOVE, [entry.stream, target], args)))
+    async def _entry(self, script: str, entry: Entry, more: Sequence[str] = (), *args: str | bytes) -> Verdict:
+        known = [entry.group, entry.id, entry.me, *args]
+        return Verdict(_word(await self._scripts.run(script, [entry.stream, *more], known)))
 
     async def finish(self, entry: Entry) -> Verdict:
         """Acknowledge and delete the entry."""
-        return Verdict(
-            _word(await self._scripts.run(scripts.FINISH, [entry.stream], [entry.group, entry.id, entry.me]))
-        )
+        return await self._entry(scripts.FINISH, entry)
 
     async def beat(self, entry: Entry) -> Verdict:
         """Keep the entry from being reclaimed, if it is still ours."""
-        return Verdict(_word(await self._scripts.run(scripts.BEAT, [entry.stream], [entry.group, entry.id, entry.me])))
+        return await self._entry(scripts.BEAT, entry)
 
     async def deliveries(self, entry: Entry) -> int:
         """How often the entry was delivered; 0 if it is not pending for us."""
@@ -179,6 +181,10 @@ class Work:
     async def epoch(self, session: str) -> int:
         """The session's epoch."""
         return int(await self._redis.get(streams.EPOCH.of(session)) or 0)
+
+    async def sweep(self, stream: str, group: str, idle_ms: int) -> int:
+        """Delete the group's consumers that hold nothing and have not asked for so long; how many."""
+        return int(await self._scripts.run(scripts.SWEEP, [stream], [group, idle_ms]))
 
     async def raise_epoch(self, session: str) -> int:
         """Raise the session's epoch and wake who listens; the new one. `Sessions.interrupt` also tells the session."""

@@ -180,6 +180,10 @@ class ModelWork(Work):
         """As `Work.move`."""
         return await self._put(entry, target, message)
 
+    async def hand_back(self, entry: Entry) -> Verdict:
+        """As `Work.hand_back`."""
+        return await self._put(entry, entry.stream, self.entries.get(entry.stream, {}).get(entry.id, {}))
+
     async def bury(self, entry: Entry, fields: dict[str, str | bytes]) -> Verdict:
         """As `Work.bury`."""
         return await self._put(entry, streams.DEAD, fields)

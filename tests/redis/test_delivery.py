@@ -140,7 +140,7 @@ async def test_an_entry_that_ended_three_workers_is_buried(
     assert bench.dead == [("t1", Code.WORKER_LOST)]
     letters = await bench.raw.xrange(streams.DEAD)
     assert letters[0][1][b"code"] == b"worker_lost"
-    assert TurnRequested.from_json(letters[0][1][b"body"]) == turn("t1")
+    assert TurnRequested.from_json(envelope.body(letters[0][1][b"was:__data__"])) == turn("t1")
 
 
 async def test_a_retryable_failure_is_tried_three_times(
@@ -181,7 +181,7 @@ async def test_a_message_that_does_not_parse_is_buried_and_the_stream_goes_on(
     await start(bench.duty(bench.finish))
     await bench.until(lambda: _is_zero(bench.left()))
     letters = await bench.raw.xrange(streams.DEAD)
-    assert [(fields[b"code"], fields[b"body"]) for _, fields in letters] == [(b"bad_message", b'{"turn": 3}')]
+    assert [(fields[b"code"], fields[b"was:__data__"]) for _, fields in letters] == [(b"bad_message", b'{"turn": 3}')]
     assert [job.message.turn for job in bench.seen] == ["t2"]
 
 

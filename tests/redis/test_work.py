@@ -10,6 +10,7 @@ from services.contract import streams
 from services.contract.llm import SentenceReady
 from services.runtime import envelope
 from services.runtime.bus import connect, ensure_group
+from services.runtime.clock import now_ms
 from services.runtime.work import Answer, Entry, Fence, Verdict, Work
 
 Client = Any
@@ -263,10 +264,19 @@ async def test_a_beat_keeps_the_count_and_resets_the_idle_time(work: Work, redis
 
 
 async def test_a_buried_entry_lies_in_the_dead_letters(work: Work, redis: Client, entry: Entry) -> None:
-    """Bury moves the entry with its reason."""
-    assert await work.bury(entry, {"reason": "broken", "body": b"\xff"}) is Verdict.OK
+    """Bury moves the entry with its own bytes, its place, its deliveries and its reason."""
+    assert await work.bury(entry, {"reason": "broken", "code": b"\xff"}) is Verdict.OK
     [(_, fields)] = await redis.xrange(streams.DEAD)
-    assert fields == {b"reason": b"broken", b"body": b"\xff"}
+    assert abs(int(fields.pop(b"at_ms")) - now_ms()) < 60_000
+    assert fields == {
+        b"stream": STREAM.encode(),
+        b"group": GROUP.encode(),
+        b"id": entry.id.encode(),
+        b"deliveries": b"1",
+        b"reason": b"broken",
+        b"code": b"\xff",
+        b"was:__data__": envelope.encode(READY),
+    }
     assert await left(redis) == (0, 0)
 
 
