@@ -9,10 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.contract.failure import Code, Failure
 from services.ingest.adapters.replay import Replay
+from services.ingest.adapters.spool import SqliteSpool
 from services.ingest.core.policy import Policy
 from services.ingest.core.ports import Source
 from services.ingest.core.requests import Cast
-from services.ingest.handlers import Desk, direct
+from services.ingest.handlers.keeper import Keeper
+from services.ingest.handlers.room import Desk
+from services.ingest.handlers.standby import direct
 from services.ingest.settings import Settings
 from services.runtime.bus import Bus
 from services.runtime.config import Config, Direction, seconds
@@ -35,12 +38,14 @@ def build(settings: Settings) -> Service:
     """The service; raises Failure(BAD_CONFIG) for a source whose options are wrong."""
     bus = Bus(settings.common.work_url, settings.common.live_urls)
     desk = Desk(Show(bus.work), Work(bus.work), Sessions(bus))
-    loops: list[Callable[[], Awaitable[None]]] = []
+    spool = SqliteSpool(settings.common.data)
+    keeper = Keeper(desk.show, desk.sessions, spool)
+    loops: list[Callable[[], Awaitable[None]]] = [keeper.replay]
     for name in settings.config.rooms:
         given = settings.config.rooms[name].sources
         make_sources(given)
-        loops.append(partial(direct, cast_of(settings.config, name), desk, partial(make_sources, given)))
-    return Service(settings.common, bus, loops=loops)
+        loops.append(partial(direct, cast_of(settings.config, name), desk, keeper, partial(make_sources, given)))
+    return Service(settings.common, bus, loops=loops, warns={"spool": keeper.warning}, closers=[spool.close])
 
 
 def cast_of(config: Config, room: str) -> Cast:

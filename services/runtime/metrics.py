@@ -13,6 +13,7 @@ WAIT_SECONDS = Histogram(
 BUS_ERRORS = Counter("onair_bus_errors_total", "Errors of the brokers that were waited out", ["kind"])
 PROBLEMS = Gauge("onair_problems", "Things that keep this service from being ready")
 EVENTS = Counter("onair_events_total", "Events of the rooms by lane and what became of them", ["lane", "outcome"])
+SPOOLED = Gauge("onair_spooled", "Paid events that wait on this machine until the work broker takes them")
 REJECTED = Counter(
     "onair_rejected_total", "Frames and requests that could not be read, by reason", ["source", "reason"]
 )

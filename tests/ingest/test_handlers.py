@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,13 +25,16 @@ from services.contract.ingest import (
 from services.contract.llm import AnswerEnded
 from services.contract.message import Message
 from services.contract.tts import AIR_RATE, SpeechChunk, SpeechEnded, SpeechStarted
-from services.ingest import handlers
 from services.ingest.adapters.replay import Replay
 from services.ingest.adapters.scripted import Scripted
+from services.ingest.adapters.spool import SqliteSpool
 from services.ingest.core.policy import Policy
 from services.ingest.core.ports import Frame, Source
 from services.ingest.core.requests import Cast
-from services.ingest.handlers import Desk, direct
+from services.ingest.handlers import room as handlers
+from services.ingest.handlers.keeper import Keeper
+from services.ingest.handlers.room import Desk
+from services.ingest.handlers.standby import direct
 from services.runtime import envelope
 from services.runtime.bus import Bus
 from services.runtime.clock import now_ms
@@ -67,9 +71,11 @@ def paid_id(number: int) -> str:
 class Studio:
     """One ingest process, and someone who answers the turns it asks for."""
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: Bus, data: Path) -> None:
         self.bus = bus
         self.desk = Desk(Show(bus.work), Work(bus.work), Sessions(bus))
+        self.spool = SqliteSpool(data)
+        self.keeper = Keeper(self.desk.show, self.desk.sessions, self.spool)
         self.tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -80,7 +86,7 @@ class Studio:
         def sources() -> list[Source]:
             return [Scripted(list(frames))]
 
-        task = asyncio.ensure_future(direct(cast, self.desk, sources))
+        task = asyncio.ensure_future(direct(cast, self.desk, self.keeper, sources))
         self.tasks.add(task)
         return task
 
@@ -144,12 +150,13 @@ def _count(items: list[Item], kind: type[Message]) -> int:
 
 
 @pytest.fixture
-async def studio(broker_url: str, live_url: str) -> AsyncIterator[Studio]:
+async def studio(broker_url: str, live_url: str, tmp_path: Path) -> AsyncIterator[Studio]:
     bus = Bus(broker_url, [live_url])
-    studio = Studio(bus)
+    studio = Studio(bus, tmp_path)
     yield studio
     for task in list(studio.tasks):
         await studio.stop(task)
+    await studio.spool.close()
     await bus.close()
 
 
@@ -286,7 +293,7 @@ async def test_an_interrupt_ends_the_turn_on_air(studio: Studio) -> None:
 
 async def test_a_source_that_fails_is_told_and_the_show_goes_on(studio: Studio, tmp_path: Any) -> None:
     """A missing recording is a clear word on the session; the room ends its show."""
-    task = asyncio.ensure_future(direct(CAST, studio.desk, lambda: [Replay(tmp_path / "none.jsonl.gz")]))
+    task = asyncio.ensure_future(direct(CAST, studio.desk, studio.keeper, lambda: [Replay(tmp_path / "none.jsonl.gz")]))
     studio.tasks.add(task)
     await studio.seen(ShowEnded)
     kinds = [item.message.type for item in await studio.desk.sessions.range(ROOM)]

@@ -1,8 +1,10 @@
-"""What ingest needs from a source of frames."""
+"""What ingest needs from a source of frames, and from the place where paid events wait for the broker."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
+
+from services.contract.ingest import LiveEvent
 
 
 @dataclass(frozen=True)
@@ -32,4 +34,36 @@ class Source(Protocol):
 
     async def run(self, emit: Emit) -> None:
         """Emit frames until the source ends by itself, then return; raises `Failure` if it cannot go on."""
+        ...
+
+
+class Spool(Protocol):
+    """Paid events on this machine's disk, in the order of their coming, of one process."""
+
+    name: str
+    """For people: where it lies."""
+
+    @property
+    def count(self) -> int:
+        """How many events lie in it."""
+        ...
+
+    def waiting(self, room: str) -> int:
+        """How many of them are of this room."""
+        ...
+
+    async def put(self, event: LiveEvent) -> bool:
+        """Keep the event; on disk when this returns. False: it lies there already. Raises Failure where it is full."""
+        ...
+
+    async def oldest(self, count: int) -> list[tuple[int, LiveEvent]]:
+        """The oldest events with their numbers."""
+        ...
+
+    async def done(self, number: int) -> None:
+        """The event of that number is kept elsewhere."""
+        ...
+
+    async def close(self) -> None:
+        """Let the file go."""
         ...

@@ -12,6 +12,8 @@ class Tally:
         self.received = 0
         self.answered = 0
         self.dropped: Counter[str] = Counter()
+        self.told = False
+        """Whether the sums were told: a show ends once."""
 
     def event(self, event: LiveEvent) -> None:
         """Something happened in the room that could be answered."""

@@ -1,38 +1,38 @@
-"""A room on air: frames come in, the director decides, its orders are carried out under the room's lease."""
+"""A room on air: the director decides, and its orders are carried out under the room's lease.
+
+A room ends with any trouble of a broker: what it knows may be old then. The next one begins with what the broker knows.
+"""
 
 import asyncio
-import contextlib
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-import structlog
-from redis.exceptions import RedisError
-
-from services.contract.failure import Failed, Failure
 from services.contract.gateway import Interrupted
-from services.contract.ingest import Decided, Lane, LiveEvent, SourceEnded, TurnAired, TurnDropped
+from services.contract.ingest import Decided, Lane, LiveEvent, TurnAired, TurnDropped, TurnRequested
+from services.contract.llm import SentenceReady
 from services.contract.message import Message
+from services.contract.tts import SpeechStarted
 from services.ingest.core.director import Director
-from services.ingest.core.events import parse
 from services.ingest.core.items import Air, Choice, Decide, Drop, Order, Request, Settle, Turn
-from services.ingest.core.ports import Frame, Source
 from services.ingest.core.progress import Finished, Progress
-from services.ingest.core.requests import Cast, has_row, ledger_rows, turn_requested
+from services.ingest.core.requests import Cast, ledger_rows, turn_requested
 from services.ingest.core.tally import Tally
 from services.runtime.clock import now_ms
-from services.runtime.metrics import EVENTS, REJECTED
+from services.runtime.metrics import EVENTS
 from services.runtime.sessions import Item, Sessions
 from services.runtime.show import Show, Term
+from services.runtime.trouble import TROUBLE
 from services.runtime.work import Verdict, Work
 
-log = structlog.get_logger(__name__)
 TICK_S = 0.1
 API = "api"
 """Source of what came in by the gateway."""
 RENEW_S = 1.0
 LOST_MS = 2_000
 """Sound that work knows to be complete and that the session has not shown for so long is lost."""
+Told = TurnRequested | SentenceReady | TurnAired | SpeechStarted
+"""What readers learn a turn's number and epoch from."""
 
 
 class LeaseLostError(Exception):
@@ -49,37 +49,56 @@ class Desk:
 
 
 class Room:
-    """One room, from the taking of its lease to the loss of it."""
+    """One room, from the taking of its lease to the loss of it, or to the first trouble. `fed`: more may come."""
 
-    def __init__(self, cast: Cast, desk: Desk, sources: Sequence[Source], term: Term) -> None:
+    def __init__(self, cast: Cast, desk: Desk, term: Term, tally: Tally, fed: Callable[[], bool]) -> None:
         self._cast = cast
         self._desk = desk
-        self._sources = sources
         self._term = term
+        self._tally = tally
+        self._fed = fed
         self._entries: dict[str, str] = {}
         self._samples: dict[str, int] = {}
         self._complete_since: dict[str, int] = {}
-        self._playing = len(sources)
         self._progress = Progress()
-        self._tally = Tally()
         self._lock = asyncio.Lock()
         self._director = Director(cast.room, cast.policy, now_ms())
-        self._told_end = False
+        self._broken = asyncio.get_running_loop().create_future()
 
-    async def run(self) -> None:
-        """Direct the room until the lease is lost; raises LeaseLostError then."""
+    async def run(self, ready: Callable[[], Awaitable[None]]) -> None:
+        """Direct the room for ever; raises what ends it: LeaseLostError, or trouble of a broker. `ready`: it is restored."""
         after, paid = await self._restore()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._read_session(after))
-            group.create_task(self._read_lanes(paid))
-            group.create_task(self._tick())
-            group.create_task(self._renew())
-            for source in self._sources:
-                group.create_task(self._play(source))
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._read_session(after))
+                group.create_task(self._read_lanes(paid))
+                group.create_task(self._tick())
+                group.create_task(self._renew())
+                group.create_task(self._until_broken())
+                await ready()
+        finally:
+            if not self._broken.cancel():
+                self._broken.exception()  # it is raised already, or another is
+
+    async def _until_broken(self) -> None:
+        await asyncio.shield(self._broken)
+
+    async def take(self, event: LiveEvent) -> bool:
+        """Something happened in the room that was not paid for. False: the room ends, it was not taken."""
+        try:
+            await self._say(event)
+            await self._with_director(lambda director: director.received(event, now_ms()))
+        except (*TROUBLE, LeaseLostError) as error:
+            if not self._broken.done():
+                self._broken.set_exception(error)
+            return False
+        return True
 
     async def _restore(self) -> tuple[str, str]:
         """Where the one before left off: the ledger, the lane, the floor, and what the session says of it."""
         room, show = self._cast.room, self._desk.show
+        items = await self._desk.sessions.range(room)
+        epoch = await show.catch_up(room, *_reached(items))
         rows = await show.ledger(room)
         waiting = await show.waiting(room)
         floor = [Turn.from_json(note) for note in await show.floor(room)]
@@ -88,56 +107,21 @@ class Room:
         self._director, orders = Director.restore(
             room, self._cast.policy, now_ms(), rows=rows.values(), waiting=events, floor=floor
         )
-        items = await self._desk.sessions.range(room)
         self._progress.keep(turn.id for turn in self._director.floor)
         ended = [step for item in items for step in self._hear(item)]
+        await self._air_again(items)
         await self._carry_out(orders)
-        await self._carry_out(self._director.interrupted(await self._desk.work.epoch(room), now_ms()))
+        await self._carry_out(self._director.interrupted(epoch, now_ms()))
         for step in ended:
             await self._end(step)
         return (items[-1].id if items else "0-0"), (waiting[-1].entry if waiting else "0-0")
 
-    async def _play(self, source: Source) -> None:
-        """Take in what a source gives; one that fails is told and ends, the others go on."""
-        counts = {"frames": 0, "bad": 0}
-
-        async def emit(frame: Frame) -> None:
-            counts["frames"] += 1
-            counts["bad"] += await self._take_in(frame)
-
-        try:
-            await source.run(emit)
-        except Failure as failure:
-            log.error("a source failed", source=source.name, code=failure.code, reason=failure.sentence)  # noqa: TRY400
-            await self._say(Failed(code=failure.code, sentence=failure.sentence, retryable=failure.retryable))
-        await self._say(SourceEnded(source=source.name, events=counts["frames"], rejected=counts["bad"]))
-        self._playing -= 1
-
-    async def _take_in(self, frame: Frame) -> int:
-        """One frame: its events, or the count of a bad one."""
-        parsed = parse(frame, self._cast.room)
-        if parsed.rejected:
-            REJECTED.labels(frame.platform, parsed.rejected.partition(":")[0]).inc()
-            log.debug("frame gave no events", platform=frame.platform, reason=parsed.rejected)
-        for event in parsed.events:
-            await self._receive(event)
-        return int(parsed.bad)
-
-    async def _receive(self, event: LiveEvent) -> None:
-        """Keep what was paid for before anything else is done with it; the lane's reader goes on from there."""
-        log.debug("event", id=event.id, kind=event.kind, text=event.text)
-        bare = event.model_copy(update={"raw": ""})
-        if event.lane is Lane.PAID:
-            if await self._desk.show.receive(event, row=has_row(event)):
-                self._tally.event(event)
-                await self._say(bare)
-            else:
-                EVENTS.labels(event.lane, "duplicate").inc()
-                self._tally.duplicate()
-            return
-        self._tally.event(event)
-        await self._say(bare)
-        await self._with_director(lambda director: director.received(bare, now_ms()))
+    async def _air_again(self, items: Sequence[Item]) -> None:
+        """The one before may have ended between giving a turn the floor and telling the session."""
+        told = {item.message.turn for item in items if isinstance(item.message, TurnAired)}
+        for turn in self._director.floor:
+            if turn.aired_ms and turn.id not in told:
+                await self._say(TurnAired(turn=turn.id, no=turn.no, epoch=turn.epoch, clear=True))
 
     async def _read_lanes(self, after: str) -> None:
         """What was paid for, whoever took it in, and what the gateway took in, which has told the session of it."""
@@ -179,15 +163,14 @@ class Room:
 
     async def _end_show(self) -> None:
         """Say once that all sources have ended and nothing is left."""
-        if self._sources and not self._playing and self._director.done and not self._told_end:
-            self._told_end = True
+        if not self._fed() and self._director.done and not self._tally.told:
             await self._say(self._tally.end())
+            self._tally.told = True
 
     async def _renew(self) -> None:
         while True:
             await asyncio.sleep(RENEW_S)
-            term = await self._desk.show.lease(self._cast.room, self._term.me)
-            if term is None or term.number != self._term.number:
+            if not await self._desk.show.keep(self._term):
                 raise LeaseLostError(self._cast.room)
             for turn in self._director.floor:
                 await self._look_after(turn.id)
@@ -264,17 +247,8 @@ class Room:
         await self._desk.sessions.publish(self._cast.room, message, room=True)
 
 
-async def direct(cast: Cast, desk: Desk, sources: Callable[[], Sequence[Source]]) -> None:
-    """Stand by for the room's lease, direct the room while holding it, stand by again; ends only by cancellation."""
-    me = f"ingest-{secrets.token_hex(4)}"
-    while True:
-        if term := await desk.show.lease(cast.room, me):
-            log.info("directing", room=cast.room, term=term.number)
-            try:
-                await Room(cast, desk, sources(), term).run()
-            except* LeaseLostError:
-                log.warning("another process directs the room now", room=cast.room)
-            finally:
-                with contextlib.suppress(RedisError, OSError):  # it runs out by itself
-                    await desk.show.release(term)
-        await asyncio.sleep(RENEW_S)
+def _reached(items: Sequence[Item]) -> tuple[int, int]:
+    """The highest number of a turn and the highest epoch that the session's readers have seen."""
+    told = [item.message for item in items if isinstance(item.message, Told)]
+    epochs = [item.message.epoch for item in items if isinstance(item.message, Told | Interrupted)]
+    return max((message.no for message in told), default=0), max(epochs, default=0)
