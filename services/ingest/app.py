@@ -44,7 +44,9 @@ def build(settings: Settings) -> Service:
     for name in settings.config.rooms:
         given = settings.config.rooms[name].sources
         make_sources(given)
-        loops.append(partial(direct, cast_of(settings.config, name), desk, keeper, partial(make_sources, given)))
+        loops.append(
+            partial(direct, cast_of(settings.config, name), desk, keeper, partial(make_sources, given), bus.healed)
+        )
     return Service(settings.common, bus, loops=loops, warns={"spool": keeper.warning}, closers=[spool.close])
 
 

@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, NoPermissionError
+from redis.maint_notifications import MaintNotificationsConfig
 
 from services.contract.failure import Code, Failure
 from services.contract.streams import LISTEN, TURNS, WORK_STREAMS
@@ -33,9 +34,18 @@ PROBE = "#!lua\nreturn 1"
 
 
 def connect(url: str, timeout_s: float = TIMEOUT_S) -> Redis:
-    """A client that fails at once and leaves trying again to its caller, who knows what it means."""
-    retry = Retry(NoBackoff(), 0)
-    return Redis.from_url(url, socket_timeout=timeout_s, socket_connect_timeout=CONNECT_S, retry=retry)  # pyright: ignore[reportUnknownMemberType]  redis-py leaves **kwargs untyped
+    """A client that fails at once and leaves trying again to its caller, who knows what it means.
+
+    Without maintenance notices, which no broker of ours sends: with them redis-py 8 hands out idle connections that the
+    broker has closed, so that each fails once after a restart.
+    """
+    return Redis.from_url(  # pyright: ignore[reportUnknownMemberType]  redis-py leaves **kwargs untyped
+        url,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=CONNECT_S,
+        retry=Retry(NoBackoff(), 0),
+        maint_notifications_config=MaintNotificationsConfig(enabled=False),
+    )
 
 
 class Bus:

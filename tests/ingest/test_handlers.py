@@ -83,10 +83,10 @@ class Studio:
         return self.bus.work
 
     def go(self, *frames: Frame, cast: Cast = CAST) -> asyncio.Task[None]:
-        def sources() -> list[Source]:
-            return [Scripted(list(frames))]
+        return self.play(Scripted(list(frames)), cast)
 
-        task = asyncio.ensure_future(direct(cast, self.desk, self.keeper, sources))
+    def play(self, source: Source, cast: Cast = CAST) -> asyncio.Task[None]:
+        task = asyncio.ensure_future(direct(cast, self.desk, self.keeper, lambda: [source], self.bus.healed))
         self.tasks.add(task)
         return task
 
@@ -293,8 +293,7 @@ async def test_an_interrupt_ends_the_turn_on_air(studio: Studio) -> None:
 
 async def test_a_source_that_fails_is_told_and_the_show_goes_on(studio: Studio, tmp_path: Any) -> None:
     """A missing recording is a clear word on the session; the room ends its show."""
-    task = asyncio.ensure_future(direct(CAST, studio.desk, studio.keeper, lambda: [Replay(tmp_path / "none.jsonl.gz")]))
-    studio.tasks.add(task)
+    studio.play(Replay(tmp_path / "none.jsonl.gz"))
     await studio.seen(ShowEnded)
     kinds = [item.message.type for item in await studio.desk.sessions.range(ROOM)]
     assert kinds[:2] == ["Failed", "SourceEnded"]

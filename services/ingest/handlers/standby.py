@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
@@ -16,16 +16,21 @@ from services.runtime.show import Term
 from services.runtime.trouble import HEAL_S, TROUBLE, tell
 
 log = structlog.get_logger(__name__)
+Sources = Callable[[], Sequence[Source]]
+"""New ones for each time that this process begins to direct."""
+Healed = Callable[[], Awaitable[None]]
+"""Returns when both brokers take writes."""
 
 
 class Standby:
     """One room, as this process has to do with it."""
 
-    def __init__(self, cast: Cast, desk: Desk, keeper: Keeper, sources: Callable[[], Sequence[Source]]) -> None:
+    def __init__(self, cast: Cast, desk: Desk, keeper: Keeper, sources: Sources, healed: Healed) -> None:
         self._cast = cast
         self._desk = desk
         self._keeper = keeper
         self._make_sources = sources
+        self._healed = healed
         self._me = f"ingest-{secrets.token_hex(4)}"
         self._term: Term | None = None
         self._intake: Intake | None = None
@@ -37,6 +42,7 @@ class Standby:
             while True:
                 pause_s = await self._step()
                 await asyncio.sleep(pause_s)
+                await self._healed()
         finally:
             await self._stop()
             if self._term:
@@ -46,10 +52,12 @@ class Standby:
     async def _step(self) -> float:
         """Direct as long as it goes; seconds until it is tried again."""
         try:
-            self._term = await self._desk.show.lease(self._cast.room, self._me)
+            known, self._term = self._term, await self._desk.show.lease(self._cast.room, self._me)
             if self._term is None:
                 await self._stop()
                 return RENEW_S
+            if self._term != known:
+                log.info("directing", room=self._cast.room, term=self._term.number)
             await self._direct(self._term, self._intake or self._start())
         except* LeaseLostError:
             log.warning("this term is over", room=self._cast.room)
@@ -70,7 +78,6 @@ class Standby:
         self._playing = self._intake = None
 
     async def _direct(self, term: Term, intake: Intake) -> None:
-        log.info("directing", room=self._cast.room, term=term.number)
         room = Room(self._cast, self._desk, term, intake.tally, intake.fed)
         try:
             async with asyncio.TaskGroup() as group:
@@ -85,6 +92,6 @@ class Standby:
             await asyncio.shield(self._playing)
 
 
-async def direct(cast: Cast, desk: Desk, keeper: Keeper, sources: Callable[[], Sequence[Source]]) -> None:
+async def direct(cast: Cast, desk: Desk, keeper: Keeper, sources: Sources, healed: Healed) -> None:
     """Stand by for the room's lease, direct the room while holding it, stand by again; ends only by cancellation."""
-    await Standby(cast, desk, keeper, sources).run()
+    await Standby(cast, desk, keeper, sources, healed).run()
