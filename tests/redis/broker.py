@@ -38,9 +38,13 @@ class Broker:
         self._command = [str(binary), *place, *kept, *settings]
         self._process: subprocess.Popen[bytes] | None = None
 
+    def launch(self, *settings: str) -> None:
+        """Start it and do not wait."""
+        self._process = subprocess.Popen([*self._command, *settings], stdout=subprocess.DEVNULL)
+
     def start(self) -> None:
         """Start it and wait until it answers."""
-        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
+        self.launch()
         until = time.monotonic() + PATIENCE_S
         while ask(self.port, "PING") != "+PONG":
             assert time.monotonic() < until, "the broker did not start"
@@ -62,3 +66,7 @@ class Broker:
         client: Any = cast("Any", Redis).from_url(self.url)
         with client:
             return client.execute_command(*words)
+
+    def ask_line(self, command: str) -> str:
+        """The first line of the answer, also while it loads; empty while nobody listens."""
+        return ask(self.port, command)
