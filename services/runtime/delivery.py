@@ -215,7 +215,7 @@ class Delivery:
             lost = Failure(Code.WORKER_LOST, f"{STRIKES} workers ended before this was done")
             await self._insist(entry, lambda: self._fail(duty, entry, message, lost))
             return
-        async with self._alone.exclusive() if reclaimed else self._alone.shared():
+        async with self._alone.exclusive() if delivery > 1 else self._alone.shared():
             patience = None if duty.urgent else SHOW_PATIENCE_S
             if duty.permits and not await duty.permits.take(patience, urgent=duty.urgent):
                 JOBS.labels(duty.stream, "no_permit").inc()

@@ -26,6 +26,7 @@ GRACE_S = 1.5
 Call = Callable[..., Awaitable[Any]]
 Consumer = tuple[str, str, str]
 """Stream, group, name."""
+Entry = tuple[bytes, dict[bytes, bytes]]
 
 
 async def ensure_group(redis: Redis, key: str, group: str) -> None:
@@ -47,7 +48,7 @@ class Reads:
         self._read: Call = client.xreadgroup
         self._claim: Call = client.xautoclaim
         self._broken: dict[Consumer, str] = {}
-        """Who had a fault, and up to which id he knows what he holds."""
+        """Who had a fault, and from which id on he does not know what he holds."""
         self._quiet_until: dict[Consumer, float] = {}
 
     def mend(self) -> None:
@@ -83,25 +84,28 @@ class Reads:
 
         return await self._guarded(claim, who, none)
 
-    async def _held(self, who: Consumer) -> list[tuple[bytes, dict[bytes, bytes]]]:
-        """The first entry that is pending for this consumer, where a read of his may have been lost."""
+    async def _held(self, who: Consumer) -> list[Entry]:
+        """The next entry that is pending for this consumer, where a read of his may have been lost.
+
+        Looking is no delivery: what was never received is no strike.
+        """
         if (after := self._broken.get(who)) is None:
             return []
         stream, group, name = who
-        found = await self._read(groupname=group, consumername=name, streams={stream: after}, count=1)
-        entries = list(found[0][1]) if found else []
-        if entries:
-            self._broken[who] = entries[0][0].decode()
-        else:
-            del self._broken[who]
-        self._again.update(id_ for id_, _ in entries)
-        return entries
+        client = cast("Any", self._client)
+        for pending in await client.xpending_range(stream, group, after, "+", 1, name):
+            id_ = cast("bytes", pending["message_id"])
+            self._again.add(id_)
+            self._broken[who] = f"({id_.decode()}"
+            return await client.xrange(stream, id_, id_) or [(id_, {})]
+        del self._broken[who]
+        return []
 
     async def _guarded(self, call: Callable[[], Awaitable[Any]], who: Consumer, none: Any) -> Any:  # noqa: ANN401
         try:
             return await call()
         except TROUBLE as error:
-            self._broken[who] = "0"
+            self._broken[who] = "-"
             tell(f"reading {who[0]}", error)
             if "NOGROUP" not in str(error):
                 raise RedisConnectionError(str(error)) from error
