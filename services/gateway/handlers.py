@@ -23,6 +23,7 @@ async def _told() -> AsyncGenerator[None]:
     try:
         yield
     except TROUBLE as error:
+        tell("what a client wants", error)
         raise Failure(
             Code.BUS_DOWN, f"the broker does not take this now ({error}); try again", retryable=True
         ) from error

@@ -43,7 +43,7 @@ SHOW_PATIENCE_S = 2.0
 DRAIN_S = 20.0
 LOOK_S = 1.0
 """Who waits for the brokers looks so often whether the process is leaving."""
-LEAVING_TRIES = 10
+LEAVING_TRIES = 3
 """How often a leaving process offers an entry to a broker in trouble before it lets it be reclaimed."""
 
 

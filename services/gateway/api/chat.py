@@ -197,7 +197,7 @@ class Answer(Response):
         try:
             await self._desk.interrupt(self._turn.session, by)
         except Failure as failure:
-            log.warning("could not end a turn", turn=self._turn.turn, by=by, reason=failure.sentence)
+            log.debug("could not end a turn", turn=self._turn.turn, by=by, reason=failure.sentence)
 
 
 async def _entry(entries: AsyncGenerator[tuple[Message, bytes]]) -> tuple[Message, bytes]:

@@ -40,9 +40,9 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 
 
 def refused(failure: Failure) -> Response:
-    """The failure as an HTTP answer; counted and logged."""
+    """The failure as an HTTP answer; counted and logged, but for a broker in trouble, which is told once for all."""
     REJECTED.labels("gateway", failure.code.value).inc()
-    log.info("refused", code=failure.code, reason=failure.sentence)
+    (log.debug if failure.code is Code.BUS_DOWN else log.info)("refused", code=failure.code, reason=failure.sentence)
     return Response(
         answers.body(failure),
         answers.status(failure.code),

@@ -24,7 +24,8 @@ FILES = 64
 """Processes that may share a folder."""
 TABLE = (
     "CREATE TABLE IF NOT EXISTS events "
-    "(number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE NOT NULL, room TEXT NOT NULL, event BLOB NOT NULL)"
+    "(number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, room TEXT NOT NULL, event BLOB NOT NULL, "
+    "UNIQUE (room, id))"
 )
 
 

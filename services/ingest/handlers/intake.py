@@ -99,6 +99,7 @@ class Intake:
                 EVENTS.labels(event.lane, "duplicate").inc()
                 self.tally.duplicate()
             case Kept.LOST:
+                self.tally.event(event)
                 self._lose(event, "lost")
 
     async def _pass_on(self, event: LiveEvent) -> None:
