@@ -33,6 +33,10 @@ SILENCE = "silence"
 """Work: the kill switch; read inside every commit."""
 INTERRUPTS = "interrupts"
 """Work: a pub/sub channel that only speeds interrupts up."""
+AUDIT = "audit"
+"""Work: what operators did, with who and when; the newest `AUDIT_KEPT`."""
+WORKERS = "workers"
+"""Work: a sorted set: `<service>:<name>` of each process by the Unix milliseconds at which it last said that it lives."""
 
 SESSION_KEPT_MS = 120_000
 """A session's entries are kept this long."""
@@ -42,6 +46,9 @@ CLIP_KEPT_S = 60
 TURN_KEPT_S = 24 * 3_600
 SEEN_KEPT_S = 7 * 24 * 3_600
 LEASE_MS = 3_000
+AUDIT_KEPT = 1_000
+GONE_KEPT_MS = 60_000
+"""A process that is gone is remembered so long."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,8 @@ SEEN = Key("seen:<room>:<event>", "work", ("ingest", "gateway"), ("ingest", "gat
 LEASE = Key("lease:<room>", "work", ("ingest",), ("ingest",))
 TERM = Key("term:<room>", "work", ("ingest",), ("ingest",))
 POOL = Key("pool:<name>", "work", ("tts",), ("llm", "tts"))
+WORKER = Key("worker:<service>:<name>", "work", ("asr", "llm", "tts", "ingest", "gateway", "avatar"), ("gateway",))
+"""Who a process is, what it does and whether it can; for `LEASE_MS`, said again each second."""
 SESSION = Key(
     "session:<id>",
     "live",
@@ -79,7 +88,7 @@ SESSION = Key(
     ("gateway", "avatar", "ingest", "llm", "tts", "onair"),
 )
 CLIP = Key("clip:<session>", "live", ("gateway",), ("asr",))
-KEYS = (PAID, CHAT, ANSWER, SPOKEN, HISTORY, LEDGER, FLOOR, EPOCH, SEEN, LEASE, TERM, POOL, SESSION, CLIP)
+KEYS = (PAID, CHAT, ANSWER, SPOKEN, HISTORY, LEDGER, FLOOR, EPOCH, SEEN, LEASE, TERM, POOL, WORKER, SESSION, CLIP)
 
 
 def speak(pool: str, kind: str) -> str:

@@ -82,19 +82,19 @@ class Delivery:
     def __init__(self, bus: Bus, work: Work, name: str) -> None:
         self._bus = bus
         self._work = work
-        self._me = f"{name}-{secrets.token_hex(4)}"
+        self.me = f"{name}-{secrets.token_hex(4)}"
         self._alone = Alone()
         self._running: set[asyncio.Task[None]] = set()
         self._draining = False
-        self._duties: list[Duty[Any]] = []
+        self.duties: list[Duty[Any]] = []
         self._again: set[bytes] = set()
 
     def attach(self, duty: Duty[Any]) -> None:
         """Read this duty's stream with `workers` readers and one that reclaims what others lost."""
-        self._duties.append(duty)
+        self.duties.append(duty)
         for slot in range(duty.workers):
-            self._subscribe(duty, f"{self._me}-{slot}", None)
-        self._subscribe(duty, f"{self._me}-reclaim", RECLAIM_IDLE_MS)
+            self._subscribe(duty, f"{self.me}-{slot}", None)
+        self._subscribe(duty, f"{self.me}-reclaim", RECLAIM_IDLE_MS)
 
     def _subscribe(self, duty: Duty[Any], consumer: str, idle: int | None) -> None:
         poll = BLOCK_MS if idle is None else RECLAIM_POLL_MS
@@ -122,14 +122,14 @@ class Delivery:
 
     async def start(self) -> None:
         """Create the groups, then read."""
-        for duty in self._duties:
+        for duty in self.duties:
             await ensure_group(self._bus.work, duty.stream, duty.group)
         Reads(await self._bus.broker.connect(), self._again).mend()
         await self._bus.broker.start()
 
     async def sweep(self) -> None:
         """Forget the consumers of its groups that are gone."""
-        await janitor.sweep(self._work, [(duty.stream, duty.group) for duty in self._duties])
+        await janitor.sweep(self._work, [(duty.stream, duty.group) for duty in self.duties])
 
     async def drain(self, grace_s: float = DRAIN_S) -> None:
         """Read no more; let jobs end; hand back what has not ended after `grace_s`."""

@@ -18,6 +18,7 @@ from services.runtime import janitor, logs, settings
 from services.runtime.bus import Bus
 from services.runtime.delivery import Delivery
 from services.runtime.health import Health, listen
+from services.runtime.presence import Presence
 from services.runtime.settings import Common
 from services.runtime.trouble import TROUBLE, tell
 
@@ -100,6 +101,7 @@ async def serve(service: Service) -> int:
         await service.bus.ready()
         if service.delivery:
             await service.delivery.start()
+        _appear(service)
         tasks = [asyncio.ensure_future(loop()) for loop in [*service.loops, *_own_loops(service)]]
         log.info("started", health_port=port)
         ended = asyncio.ensure_future(stop.wait())
@@ -120,6 +122,15 @@ def _own_loops(service: Service) -> list[Callable[[], Awaitable[None]]]:
     if delivery := service.delivery:
         loops.append(lambda: forever(delivery.sweep, janitor.EVERY_S))
     return loops
+
+
+def _appear(service: Service) -> None:
+    """Say who this is, until the drain is over."""
+    delivery = service.delivery
+    slots = {duty.stream: duty.workers for duty in delivery.duties} if delivery else {}
+    here = Presence(service.bus.work, service.health, delivery.me if delivery else "", slots)
+    service.closers.append(here.leave)
+    here.start()
 
 
 def _why(tasks: list[asyncio.Task[None]]) -> int:
