@@ -27,6 +27,9 @@ SPEAK_SHOW = Stream("speak:<pool>:show", "tts", "SentenceReady", ("llm", "tts"))
 LISTEN = Stream("listen", "asr", "ClipHeard", ("gateway",))
 WORK_STREAMS = (TURNS, SPEAK_CALL, SPEAK_SHOW, LISTEN)
 
+SPEAK_ANY = "speak:*"
+"""Matches the streams of all pools."""
+
 DEAD = "dead"
 """Work: messages that failed for good, with reason, bytes and trace."""
 SILENCE = "silence"

@@ -11,13 +11,16 @@ import uvicorn
 from fastapi import FastAPI
 
 from services.contract.failure import Code, Failure
-from services.gateway.api import asr, chat, events, health, pages, stage
+from services.gateway.api import asr, chat, console, events, health, pages, stage
+from services.gateway.api.console import Booth
 from services.gateway.api.guard import Guard
 from services.gateway.api.http import on_failure
 from services.gateway.core.access import Rules, may_listen
 from services.gateway.core.caps import Caps
 from services.gateway.core.ports import Desk
-from services.gateway.handlers import BusDesk
+from services.gateway.handlers.desk import BusDesk
+from services.gateway.handlers.hands import BusHands
+from services.gateway.handlers.panel import BusPanel
 from services.gateway.settings import Settings
 from services.runtime.bus import Bus
 from services.runtime.config import Config
@@ -42,20 +45,37 @@ def build(settings: Settings, caps: Caps | None = None) -> Service:
         redis.connection_pool.max_connections = caps.streams + caps.clips + SPARE_CONNECTIONS
     listener = listen(settings.host, settings.port)
     service = Service(settings.common, bus, note={"port": int(listener.getsockname()[1])})
-    app = web(BusDesk(bus), service.health, persona, settings.rules, caps, tuple(settings.config.rooms))
+    rooms, pools = tuple(settings.config.rooms), _pools(settings.config)
+    booth = Booth(BusPanel(bus, rooms, pools), BusHands(bus, rooms), settings.rules)
+    app = web(BusDesk(bus), service.health, persona, settings.rules, caps, rooms, booth)
     service.loops.append(partial(serve, app, listener))
     return service
 
 
-def web(desk: Desk, state: Health, persona: str, rules: Rules, caps: Caps, rooms: Sequence[str] = ()) -> FastAPI:
-    """The routes behind their door."""
+def web(
+    desk: Desk,
+    state: Health,
+    persona: str,
+    rules: Rules,
+    caps: Caps,
+    rooms: Sequence[str] = (),
+    booth: Booth | None = None,
+) -> FastAPI:
+    """The routes behind their door; with a booth also those of the console."""
     app = FastAPI(title="OnAir", docs_url=None, redoc_url=None)
     app.add_exception_handler(Failure, on_failure)
     app.add_middleware(Guard, rules=rules)
     shows = (stage.router(desk, caps, rooms), events.router(desk, caps, rooms), pages.router(rooms))
     for routes in (asr.router(desk, caps), chat.router(desk, caps, persona), *shows, health.router(state)):
         app.include_router(routes)
+    if booth:
+        app.include_router(console.router(booth, caps))
     return app
+
+
+def _pools(config: Config) -> tuple[str, ...]:
+    """Every engine that a voice names."""
+    return tuple(sorted({name for voice in config.voices.values() for engine in voice.engines for name in engine}))
 
 
 def _persona(config: Config) -> str:

@@ -17,7 +17,7 @@ from services.contract.tts import SpeechChunk, SpeechEnded, SpeechStarted
 from services.gateway.app import listen, serve, web
 from services.gateway.core.access import Rules
 from services.gateway.core.caps import Caps
-from services.gateway.handlers import BusDesk
+from services.gateway.handlers.desk import BusDesk
 from services.runtime import envelope
 from services.runtime.bus import Bus
 from services.runtime.health import Health

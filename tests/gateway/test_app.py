@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from services.contract.failure import Code, Failure
 from services.gateway.app import build, listen
 from services.gateway.core.access import Rules
-from services.gateway.handlers import BusDesk
+from services.gateway.handlers.desk import BusDesk
 from services.gateway.settings import Settings, read
 from services.runtime.config import Config, Gateway, Persona, Voice
 from services.runtime.settings import Common

@@ -19,7 +19,7 @@ from services.gateway.api.stage import Hall, Seat
 from services.gateway.core.access import Rules
 from services.gateway.core.caps import Caps
 from services.gateway.core.ports import Entry
-from services.gateway.handlers import BusDesk
+from services.gateway.handlers.desk import BusDesk
 from services.runtime.bus import Bus
 from services.runtime.show import Show
 from tests.gateway.studio import Gateway, running

@@ -23,7 +23,7 @@ class Guard:
         """Let it through, or say why not."""
         if scope["type"] in {"http", "websocket"} and not is_open(scope["path"]):
             try:
-                check(_visit(scope), self._rules)
+                check(visit(scope), self._rules)
             except Failure as failure:
                 answer = refused(failure)
                 if scope["type"] == "http":
@@ -34,7 +34,8 @@ class Guard:
         await self._app(scope, receive, send)
 
 
-def _visit(scope: Scope) -> Visit:
+def visit(scope: Scope) -> Visit:
+    """What the request says of who sends it."""
     headers = Headers(scope=scope)
     client: tuple[str, int] | None = scope.get("client")
     return Visit(

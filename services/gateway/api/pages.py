@@ -1,4 +1,4 @@
-"""The page of the show: `/`, `/rooms/{room}`, and the files that it is made of."""
+"""The pages: `/`, `/rooms/{room}`, `/console`, and the files that they are made of."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,6 +45,10 @@ def router(rooms: Sequence[str]) -> APIRouter:
         of_config(room, rooms)
         return Response(bodies["index.html"], media_type=TYPES[".html"], headers=HEADERS)
 
+    def console() -> Response:
+        """The operators' console; it holds nothing, what it shows is asked for with the token."""
+        return Response(bodies["console.html"], media_type=TYPES[".html"], headers=HEADERS)
+
     def file(name: str) -> Response:
         """A file of the page."""
         if name not in bodies:
@@ -53,5 +57,6 @@ def router(rooms: Sequence[str]) -> APIRouter:
 
     routes.add_api_route("/", first, methods=["GET"])
     routes.add_api_route("/rooms/{room}", page, methods=["GET"])
+    routes.add_api_route("/console", console, methods=["GET"])
     routes.add_api_route("/web/{name:path}", file, methods=["GET"])
     return routes

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 from services.contract.failure import Code, Failure
 
-OPEN = frozenset({"/healthz", "/readyz"})
-"""Answered to everybody: they tell nothing but that the service works."""
+OPEN = frozenset({"/healthz", "/readyz", "/console"})
+"""Answered to everybody: they tell nothing but that the service works, or where the token is asked for."""
 OPEN_FOLDER = "/web/"
 """What every page is made of, the same for all."""
 _PRIVATE = ("localhost", ".localhost", ".internal")
@@ -62,7 +62,7 @@ def check(visit: Visit, rules: Rules) -> None:
     Without the token a request must come from this machine, under a name that only this machine's own pages use: a
     public name in `Host` is DNS rebinding, one in `Origin` a foreign page that spends the operator's money.
     """
-    if rules.token and hmac.compare_digest(visit.authorization.encode(), f"Bearer {rules.token}".encode()):
+    if _has_token(visit, rules):
         return
     if not (rules.loopback or is_loopback(visit.client)):
         raise Failure(Code.UNAUTHORIZED, "send the operator's token: Authorization: Bearer <ONAIR_TOKEN>")
@@ -73,6 +73,29 @@ def check(visit: Visit, rules: Rules) -> None:
                 f"{name} {value.removeprefix('//')[:100]!r} is not this machine; call it by localhost or its address, "
                 "or send Authorization: Bearer <ONAIR_TOKEN>",
             )
+
+
+def same_page(visit: Visit, site: str) -> None:
+    """Raises Failure UNAUTHORIZED for an order that another page gives: any page can make a browser send one to here.
+
+    `site` is `Sec-Fetch-Site`. A program sends neither it nor `Origin`.
+    """
+    there = urlsplit(visit.origin).netloc.lower() if visit.origin else ""
+    if site not in {"", "same-origin", "none"} or (visit.origin and there != visit.host.lower()):
+        raise Failure(
+            Code.UNAUTHORIZED,
+            f"another page ({visit.origin[:100] or site!r}) may not act here; open the console itself, or use a program",
+        )
+
+
+def who(visit: Visit, rules: Rules) -> str:
+    """Who acts, for the record: by what right, from where."""
+    return f"{'token' if _has_token(visit, rules) else 'this machine'}, {visit.client or 'unknown'}"
+
+
+def _has_token(visit: Visit, rules: Rules) -> bool:
+    given = visit.authorization.encode()
+    return bool(rules.token) and hmac.compare_digest(given, f"Bearer {rules.token}".encode())
 
 
 def _ours(url: str) -> bool:

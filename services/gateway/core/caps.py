@@ -41,6 +41,10 @@ class Caps:
     """What may wait to be sent to one page: minutes of sound. A page that is slower is cut off, not the show."""
     pulse_ms: int = 5_000
     """A page hears something at least so often."""
+    operators: int = 32
+    """Consoles that are open at once."""
+    order_bytes: int = 4 * KIB
+    """Body of an operator's order."""
     send_ms: int = 10_000
     """A client that takes nothing for so long is cut off."""
 

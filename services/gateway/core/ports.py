@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from services.contract.gateway import ClipHeard
 from services.contract.ingest import LiveEvent, TurnRequested
@@ -123,4 +123,48 @@ class Desk(Protocol):
 
     def coming(self, room: str, after: str) -> AsyncGenerator[Entry]:
         """Entries of the room's session after that one, as they come, for ever."""
+        ...
+
+
+class Panel(Protocol):
+    """How things stand on the brokers, in sections that the console shows. Raises Failure BUS_DOWN."""
+
+    async def work(self) -> Mapping[str, Any]:
+        """What the work broker knows."""
+        ...
+
+    async def live(self) -> Mapping[str, Any]:
+        """What the live brokers know."""
+        ...
+
+    def minutes(self) -> Mapping[str, Any]:
+        """What went through each work stream in the last minute, by the second."""
+        ...
+
+
+class Hands(Protocol):
+    """What an operator does to the show. Raises Failure: BUS_DOWN, and NOT_FOUND for what is not there."""
+
+    async def stop(self, session: str) -> int:
+        """Nothing of what the session asked for so far is heard any more; its new epoch."""
+        ...
+
+    async def silence(self, who: str) -> int:
+        """Nothing is spoken any more until `lift`; how many sessions were told."""
+        ...
+
+    async def lift(self) -> None:
+        """The show goes on."""
+        ...
+
+    async def requeue(self, letter: str) -> None:
+        """The dead letter is work again."""
+        ...
+
+    async def drop(self, letter: str) -> None:
+        """The dead letter is forgotten."""
+        ...
+
+    async def note(self, who: str, what: str, on: str, how: str) -> None:
+        """Remember what an operator did, with what came of it."""
         ...

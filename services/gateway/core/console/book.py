@@ -47,6 +47,9 @@ class Book:
         """Rows that are known."""
         return len(self._rows)
 
+    def __contains__(self, id_: str) -> bool:
+        return id_ in self._rows
+
     @property
     def open(self) -> list[str]:
         """Ids of rows that may still change."""

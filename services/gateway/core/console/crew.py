@@ -61,9 +61,7 @@ def told(held: Held) -> dict[str, Any]:
     }
 
 
-def workers(
-    known: Mapping[str, tuple[int, bytes | None]], holds: Sequence[Mapping[str, Any]]
-) -> list[dict[str, Any]]:
+def workers(known: Mapping[str, tuple[int, bytes | None]], holds: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """A row for each process: `known` is `<service>:<name>` → (when it was last heard of, what it says, if it lives).
 
     A consumer that holds something and of whose process nothing is known has a row too: it is gone.
@@ -73,8 +71,10 @@ def workers(
         by.setdefault(str(hold["consumer"]).rpartition("-")[0], []).append(hold)
     rows = [_worker(member, heard, body, by) for member, (heard, body) in known.items()]
     names = {row["name"] for row in rows}
-    for name in by.keys() - names:
-        rows.append({"service": name.partition("-")[0], "name": name, "state": "gone", "seen_ms": 0, "holds": by[name]})
+    rows += [
+        {"service": name.partition("-")[0], "name": name, "state": "gone", "seen_ms": 0, "holds": by[name]}
+        for name in by.keys() - names
+    ]
     return sorted(rows, key=lambda row: (row["service"], row["state"] == "gone", row["name"]))
 
 

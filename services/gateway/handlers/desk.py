@@ -39,12 +39,19 @@ class BusDesk:
         self._show = Show(bus.work)
 
     async def ask(self, request: TurnRequested) -> None:
-        """Have the turn answered, and heard as it is made. The order comes first: a turn on air is always answered."""
+        """Have the turn answered, and heard as it is made. The order comes first: a turn on air is always answered.
+
+        The kill switch is asked for last, when the session is there to be found by who throws it: raises Failure BUSY.
+        """
         aired = TurnAired(turn=request.turn, no=request.no, epoch=request.epoch)
         async with _told():
             await self._order(streams.TURNS.key(), request)
             await self._sessions.publish(request.session, request)
             await self._sessions.publish(request.session, aired)
+            silenced = await self._bus.work.exists(streams.SILENCE)
+        if silenced:
+            await self.interrupt(request.session, "silence")
+            raise Failure(Code.BUSY, "an operator has silenced the show; try again when it goes on", retryable=True)
 
     async def listen(self, clip: ClipHeard, wav: bytes) -> None:
         """Have the clip recognised: its bytes lie on live for as long as anybody may want them."""
