@@ -7,6 +7,7 @@ from redis.asyncio import Redis
 
 from services.contract import streams
 from services.gateway.core.console import book, letters, scenes
+from services.runtime.clock import now_ms
 from services.runtime.dead import Dead, Letter
 
 LETTERS, DEEDS = 50, 60
@@ -37,7 +38,7 @@ class Rooms:
         pipe.xrevrange(streams.AUDIT, count=DEEDS)
         (seconds, micros), silence, count, deeds = await pipe.execute()
         return {
-            "clock": {"work_ms": seconds * 1_000 + micros // 1_000},
+            "clock": {"ahead_ms": letters.ahead(seconds * 1_000 + micros // 1_000, now_ms())},
             "silence": letters.silence(silence),
             "dead": {"count": count, "rows": [_letter(letter) for letter in await self._dead.list(LETTERS)]},
             "audit": letters.deeds(deeds),

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from services.runtime.words import clip
 
+ROUND_MS = 500
 BODY = 4_000
 """Characters of a dead message that are shown."""
 
@@ -57,3 +58,8 @@ def event_id(body: bytes) -> str:
         return str(json.loads(body).get("id", ""))
     except (ValueError, AttributeError):
         return ""
+
+
+def ahead(theirs_ms: int, ours_ms: int) -> int:
+    """By how much the broker's clock goes ahead of ours, so roughly that the way of an answer does not count."""
+    return round((theirs_ms - ours_ms) / ROUND_MS) * ROUND_MS
