@@ -76,7 +76,7 @@ function Hold({ hold, say, store }) {
 export function Pools({ say, store }) {
   const rows = store.data.pools ?? [];
   return html`<${Panel} say=${say} store=${store} name="pools" count=${rows.length}>
-    ${rows.length ? html`<table><thead><tr><th scope="col">${say('pools')}</th>${['workers', 'permits', 'busy', 'waiting'].map((name) => html`<th key=${name} scope="col" class="n">${say(name)}</th>`)}</tr></thead>
+    ${rows.length ? html`<table><thead><tr><th scope="col">${say('pool')}</th>${['workers', 'permits', 'busy', 'waiting'].map((name) => html`<th key=${name} scope="col" class="n">${say(name)}</th>`)}</tr></thead>
       <tbody>${rows.map((row) => html`<tr key=${row.pool} data-pool=${row.pool}><th scope="row"><i class="dot ${row.living ? 'good' : row.waiting ? 'bad' : ''}"></i>${row.pool}${!row.living && html`<small>${say('no_worker')}</small>`}</th>
         ${['workers', 'permits', 'busy', 'waiting'].map((name) => html`<td key=${name} class="n ${zero(row[name])}">${row[name]}</td>`)}</tr>`)}</tbody></table>` : html`<${Empty}>${say('pools_empty')}<//>`}
   <//>`;

@@ -11,6 +11,8 @@ from services.ingest.core.policy import Policy
 
 FINAL = ("spoken", "failed", "withdrawn")
 """States of a ledger row after which nothing follows."""
+STOPPED = {"operator": "stopped", "silence": "silenced"}
+"""Who interrupted → the reason that is written down."""
 
 
 class Director:
@@ -28,6 +30,7 @@ class Director:
         self._air: Turn | None = None
         self._next: Turn | None = None
         self._epoch = 0
+        self._stopped = "interrupted"
         self._passed = 0
         self._quiet_ms = now_ms
 
@@ -113,9 +116,14 @@ class Director:
             return []
         return [*self._give_up(turn, reason, now_ms), *self.tick(now_ms)]
 
-    def interrupted(self, epoch: int, now_ms: int) -> list[Order]:
-        """All turns below `epoch` are over: what was heard in part is settled, what was not is answered again."""
-        self._epoch = max(self._epoch, epoch)
+    def interrupted(self, epoch: int, now_ms: int, by: str = "") -> list[Order]:
+        """All turns below `epoch` are over: what was heard in part is settled, what was not is answered again.
+
+        Whoever stops a host does not want the rest of it to be said after all: a paid message that was heard in part
+        is failed, with the reason that it was stopped by an operator or by the kill switch.
+        """
+        if epoch > self._epoch:
+            self._epoch, self._stopped = epoch, STOPPED.get(by, "interrupted")
         return self.tick(now_ms)
 
     def tick(self, now_ms: int) -> list[Order]:
@@ -131,7 +139,7 @@ class Director:
         if (turn := self._air) is None:
             return []
         if turn.epoch < self._epoch:
-            return self._give_up(turn, "interrupted", now_ms)
+            return self._give_up(turn, self._stopped, now_ms)
         if turn.ended and now_ms >= turn.floor_until_ms:
             self._leave(turn, now_ms)
             return self._settle(turn, "spoken", "" if turn.whole else "in_part")
@@ -149,7 +157,7 @@ class Director:
         """Why a prepared turn is not aired; a comment whose time has come makes way for nobody."""
         item, lane = turn.choice.item, turn.choice.lane
         if turn.epoch < self._epoch:
-            return "interrupted"
+            return self._stopped
         if self.lanes.is_withdrawn(item):
             return "withdrawn"
         if self.lanes.is_stale(item, now_ms):

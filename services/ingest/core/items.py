@@ -142,7 +142,7 @@ class Drop:
 
     turn: Turn
     reason: str
-    """preempted, withdrawn, stale, interrupted, restarted, gave_up, nothing_spoken, or what `failed` was told."""
+    """preempted, withdrawn, stale, interrupted, stopped, silenced, restarted, gave_up, nothing_spoken, or what `failed` was told."""
 
 
 @dataclass(frozen=True)

@@ -111,7 +111,8 @@ class Room:
         ended = [step for item in items for step in self._hear(item)]
         await self._air_again(items)
         await self._carry_out(orders)
-        await self._carry_out(self._director.interrupted(epoch, now_ms()))
+        by = next((item.message.by for item in reversed(items) if isinstance(item.message, Interrupted)), "")
+        await self._carry_out(self._director.interrupted(epoch, now_ms(), by))
         for step in ended:
             await self._end(step)
         return (items[-1].id if items else "0-0"), (waiting[-1].entry if waiting else "0-0")
@@ -137,7 +138,7 @@ class Room:
         async for item in self._desk.sessions.read(self._cast.room, after):
             async with self._lock:
                 if isinstance(item.message, Interrupted):
-                    await self._carry_out(self._director.interrupted(item.message.epoch, now_ms()))
+                    await self._carry_out(self._director.interrupted(item.message.epoch, now_ms(), item.message.by))
                 for step in self._hear(item):
                     await self._end(step)
 
