@@ -14,10 +14,13 @@ from services.contract.ingest import TurnRequested
 from services.contract.llm import AnswerEnded, SentenceReady
 from services.contract.message import Message
 from services.contract.tts import SpeechChunk, SpeechEnded, SpeechStarted
+from services.gateway.api.console import Booth
 from services.gateway.app import listen, serve, web
 from services.gateway.core.access import Rules
 from services.gateway.core.caps import Caps
 from services.gateway.handlers.desk import BusDesk
+from services.gateway.handlers.hands import BusHands
+from services.gateway.handlers.panel import BusPanel
 from services.runtime import envelope
 from services.runtime.bus import Bus
 from services.runtime.health import Health
@@ -112,10 +115,13 @@ async def running(
     rules: Rules | None = None,
     desk: type[BusDesk] = BusDesk,
     rooms: Sequence[str] = (),
+    pools: Sequence[str] = (),
 ) -> AsyncGenerator[Gateway]:
     """A gateway on a free port, with its studio."""
     bus, behind, health = Bus(work, [live]), Bus(work, [live]), Health("gateway")
-    app = web(desk(bus), health, "friend", rules or Rules(), caps or Caps(), rooms)
+    rules = rules or Rules()
+    booth = Booth(BusPanel(bus, rooms, pools), BusHands(bus, rooms), rules)
+    app = web(desk(bus), health, "friend", rules, caps or Caps(), rooms, booth)
     listener = listen("127.0.0.1", 0)
     port = int(listener.getsockname()[1])
     server = asyncio.ensure_future(serve(app, listener))

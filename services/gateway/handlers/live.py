@@ -13,7 +13,7 @@ SESSIONS = 1_000
 SHOWN = 400
 STEP = 500
 BATCH = 50
-FRESH = 16
+FRESH = 48
 """Sessions whose whole past is read in one reading, beginning with the rooms."""
 ENTRIES = 2_000
 """Entries of a session that are read at once: more than the window holds of one voice."""

@@ -3,7 +3,7 @@
 import pytest
 
 from services.contract.failure import Code, Failure
-from services.gateway.core.access import Rules, Visit, check, is_loopback, is_open, may_listen
+from services.gateway.core.access import Rules, Visit, check, is_loopback, is_open, may_listen, same_page, who
 
 TOKEN = "correct horse"  # noqa: S105  a test's own
 OPEN, LOCKED, PUBLISHED = Rules(), Rules(token=TOKEN), Rules(loopback=True)
@@ -85,3 +85,41 @@ def test_what_every_page_is_made_of_is_open() -> None:
     """Health and the page's files; nothing that tells of a room."""
     asked = ("/healthz", "/web/app.js", "/rooms/demo", "/web", "/api/rooms/demo/stage")
     assert [path for path in asked if is_open(path)] == ["/healthz", "/web/app.js"]
+
+
+PAGE = "http://127.0.0.1:8000"
+
+
+def order(origin: str = "", host: str = "127.0.0.1:8000") -> Visit:
+    return Visit(client="127.0.0.1", host=host, origin=origin)
+
+
+def test_an_order_comes_from_our_own_page_or_from_a_program() -> None:
+    """The same name and port, whatever the case and the scheme of a proxy before it; or no page at all."""
+    same_page(order(PAGE), "same-origin")
+    same_page(order("https://OnAir.example", "onair.example"), "")
+    same_page(order(), "")
+    same_page(order(), "none")
+
+
+@pytest.mark.parametrize(
+    ("origin", "site"),
+    [
+        ("http://127.0.0.1:3000", ""), ("http://localhost:8000", ""), ("https://evil.example", ""), ("null", ""),
+        (PAGE, "same-site"), ("", "cross-site"), (f"{PAGE}.evil.example", "same-origin"), ("http://evil@127.0.0.1:8000", ""),
+    ],
+)  # fmt: skip
+def test_another_page_gives_no_orders(origin: str, site: str) -> None:
+    """Not even one of this machine on another port: a browser would send it without a token."""
+    with pytest.raises(Failure) as refused:
+        same_page(order(origin), site)
+    assert refused.value.code is Code.UNAUTHORIZED
+
+
+def test_a_record_says_by_what_right() -> None:
+    """By the token or by being here; from where."""
+    rules = Rules(token="correct horse")  # noqa: S106  a test's own
+    known = Visit(client="10.0.0.7", authorization="Bearer correct horse")
+    assert who(known, rules) == "token, 10.0.0.7"
+    assert who(order(), rules) == who(order(), Rules()) == "this machine, 127.0.0.1"
+    assert who(Visit(), Rules()) == "this machine, unknown"
