@@ -20,6 +20,7 @@ HEADING = re.compile(r"^### `(?P<method>[A-Z]+) (?P<path>[^`]+)`$", re.MULTILINE
 BLOCK = re.compile(r"^```sh\n(?P<line>.*?)^```\n\n```text\n(?P<said>.*?)^```$", re.MULTILINE | re.DOTALL)
 UNDESCRIBED = {
     ("GET", "/"),
+    ("GET", "/console"),
     ("GET", "/openapi.json"),
     ("GET", "/rooms/{room}"),
     ("GET", "/web/{name}"),

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 from tests.gateway.studio import Gateway
 
@@ -46,7 +46,7 @@ async def looking(gateway: Gateway) -> AsyncGenerator[Looker]:
     """A console that is open."""
     async with gateway.client() as client, client.stream("GET", "/api/console/stream") as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
-        async with aclosing(answer.aiter_lines()) as lines:
+        async with aclosing(cast("AsyncGenerator[str]", answer.aiter_lines())) as lines:
             looker = Looker(lines)
             await looker.next()
             yield looker
