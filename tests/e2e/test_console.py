@@ -136,7 +136,7 @@ def test_the_phone_has_it_all(browser: Browser, show: tuple[str, Path], tmp_path
     url, _ = show
     with opened(browser, url, PHONE, "zh-CN") as page:
         write(url, STORY, 3_000, "星尘邮差")
-        until(lambda: text(page, "[data-room=demo] .said") and page.query_selector("[data-room=demo].on_air"))
+        until(lambda: text(page, "[data-room=demo] .said") and page.query_selector("[data-room=demo].is-on_air"))
         assert page.inner_text("#silence") == "全场静默"
         picture(page, "console-phone", tmp_path)
         assert page.evaluate("document.documentElement.scrollWidth") == PHONE[0]
@@ -146,7 +146,7 @@ def test_the_phone_has_it_all(browser: Browser, show: tuple[str, Path], tmp_path
         page.click("#lang")
         assert page.inner_text("#silence") == "Silence all"
         page.click("[data-room=demo] .stop")
-        until(lambda: not page.query_selector("[data-room=demo].on_air"))
+        until(lambda: not page.query_selector("[data-room=demo].is-on_air"))
 
 
 def test_stop_now_ends_what_is_said(browser: Browser, show: tuple[str, Path]) -> None:

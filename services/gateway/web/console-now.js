@@ -25,7 +25,7 @@ function Spark({ samples = [] }) {
   const x = (at) => WIDTH - samples.length + at;
   const bars = samples.map(([came], at) => (came ? `M${x(at)} ${HEIGHT}v${-(came / most) * (HEIGHT - 1)}` : '')).join('');
   const line = samples.map(([, length], at) => `${at ? 'L' : 'M'}${x(at)} ${HEIGHT - 0.5 - (length / deepest) * (HEIGHT - 2)}`).join('');
-  return html`<svg class="spark" viewBox="0 0 ${WIDTH} ${HEIGHT}" preserveAspectRatio="none" aria-hidden="true"><path class="came" d=${bars} /><path class="left" d=${line} /></svg>`;
+  return html`<svg class="spark" viewBox="0 0 ${WIDTH} ${HEIGHT}" preserveAspectRatio="none" aria-hidden="true"><path class="base" d="M0 ${HEIGHT - 0.5}H${WIDTH}" /><path class="came" d=${bars} /><path class="left" d=${line} /></svg>`;
 }
 
 export function Streams({ say, store }) {
@@ -76,7 +76,7 @@ function Hold({ hold, say, store }) {
 export function Pools({ say, store }) {
   const rows = store.data.pools ?? [];
   return html`<${Panel} say=${say} store=${store} name="pools" count=${rows.length}>
-    ${rows.length ? html`<table><thead><tr><th scope="col">${say('pool')}</th>${['workers', 'permits', 'busy', 'waiting'].map((name) => html`<th key=${name} scope="col" class="n">${say(name)}</th>`)}</tr></thead>
+    ${rows.length ? html`<table><thead><tr><th scope="col">${say('pool')}</th>${['workers', 'permits', 'busy', 'waiting'].map((name) => html`<th key=${name} scope="col" class="n">${say(`pool_${name}`)}</th>`)}</tr></thead>
       <tbody>${rows.map((row) => html`<tr key=${row.pool} data-pool=${row.pool}><th scope="row"><i class="dot ${row.living ? 'good' : row.waiting ? 'bad' : ''}"></i>${row.pool}${!row.living && html`<small>${say('no_worker')}</small>`}</th>
         ${['workers', 'permits', 'busy', 'waiting'].map((name) => html`<td key=${name} class="n ${zero(row[name])}">${row[name]}</td>`)}</tr>`)}</tbody></table>` : html`<${Empty}>${say('pools_empty')}<//>`}
   <//>`;
@@ -95,7 +95,7 @@ function Room({ row, scene, say, store, act }) {
   const next = row.floor.find(({ aired_ms: at }) => !at);
   const state = !row.director ? 'no_director' : air ? 'on_air' : 'quiet';
   const lanes = { ...scene?.lanes, paid: Math.max(row.paid - (air?.lane === 'paid'), 0), chat: Math.max(scene?.lanes?.chat ?? 0, row.chat) };
-  return html`<article class="room ${state}" data-room=${row.room}>
+  return html`<article class="room is-${state}" data-room=${row.room}>
     <h3><a href=${`/rooms/${row.room}`}>${row.room}</a><span class="light ${state === 'no_director' ? 'bad' : state === 'on_air' ? 'air' : ''}"><i></i>${say(state)}</span>
       <span class="gap"></span><button class="act stop" title=${say('stop_hint')} aria-label=${`${say('stop')} ${row.room}`} onClick=${() => act('stop', '/api/console/stop', { session: row.room }, row.room)}>${say('stop')}</button></h3>
     <p class="said">${scene?.said || html`<em>${say('silent_now')}</em>`}</p>

@@ -11,7 +11,7 @@ const WORDS = {
     streams: '队列', stream: '队列 · 组', length: '未完成', lag: '未领', pending: '在手', oldest: '最久', consumers: '消费者', in: '进/秒', out: '出/秒', minute: '最近一分钟', busy_only: '只看有活的', none_busy: '没有等着的活',
     streams_empty: '还没有队列：用 onair up 启动服务',
     workers: '进程', worker: '进程', now: '正在做', up: '已运行', idle: '空闲', workers_empty: '没有进程在跑：用 onair up 启动服务', more: '还有 {count} 件', gone: '不见了', gone_line: '{age} 前最后一次报到', draining: '正在收尾', problem: '不能工作', warning: '能工作，有问题', ready: '正常', tries: '第 {count} 次', at_least: '至少 ',
-    pools: '音色池', pool: '池', permits: '许可', busy: '在说', waiting: '等待', no_worker: '没有人在服务', pools_empty: 'onair.yaml 里没有声音',
+    pools: '音色池', pool: '池', pool_workers: '进程', pool_permits: '许可', pool_busy: '在说', pool_waiting: '等待', no_worker: '没有人在服务', pools_empty: 'onair.yaml 里没有声音',
     rooms: '房间', sessions: '会话', on_air: '正在说', quiet: '安静', no_director: '没有导演', director: '导演', term: '任期', epoch: '第 {epoch} 轮', next: '下一个', answering: '回应', idle_topic: '主播自己的话题',
     lane_paid: '付费', lane_chat: '弹幕', lane_welcome: '欢迎', rooms_empty: '没有房间：在 onair.yaml 的 rooms 里写一个', sessions_empty: '没有别的会话；POST /api/chat 会开一个', sessions_more: '只列出前 {count} 个',
     silent_now: '此刻没有声音', kind_room: '房间', kind_call: '通话', kind_chat: '聊天', kind_asr: '听写', failed: '失败', prepared: '备好 {over}/{count} 句', making: '在写第 {n} 句',
@@ -34,7 +34,7 @@ const WORDS = {
     streams: 'Streams', stream: 'stream · group', length: 'length', lag: 'lag', pending: 'pending', oldest: 'oldest', consumers: 'readers', in: 'in/s', out: 'out/s', minute: 'last minute', busy_only: 'busy only', none_busy: 'Nothing waits',
     streams_empty: 'No streams yet: start the services with onair up',
     workers: 'Workers', worker: 'process', now: 'does now', up: 'up', idle: 'idle', workers_empty: 'Nobody works: start the services with onair up', more: '{count} more', gone: 'gone', gone_line: 'last heard of {age} ago', draining: 'draining', problem: 'cannot work', warning: 'works, with a warning', ready: 'ready', tries: 'try {count}', at_least: '≥ ',
-    pools: 'Pools', pool: 'pool', permits: 'permits', busy: 'busy', waiting: 'waiting', no_worker: 'no worker', pools_empty: 'onair.yaml names no voice',
+    pools: 'Pools', pool: 'pool', pool_workers: 'workers', pool_permits: 'permits', pool_busy: 'busy', pool_waiting: 'waiting', no_worker: 'no worker', pools_empty: 'onair.yaml names no voice',
     rooms: 'Rooms', sessions: 'Sessions', on_air: 'On air', quiet: 'Quiet', no_director: 'No director', director: 'director', term: 'term', epoch: 'epoch {epoch}', next: 'next', answering: 'answers', idle_topic: "the host's own topic",
     lane_paid: 'paid', lane_chat: 'chat', lane_welcome: 'welcome', rooms_empty: 'No room: name one under rooms in onair.yaml', sessions_empty: 'No other session; POST /api/chat opens one', sessions_more: 'the first {count} are listed',
     silent_now: 'nothing is heard at this moment', kind_room: 'room', kind_call: 'call', kind_chat: 'chat', kind_asr: 'clip', failed: 'failed', prepared: '{over} of {count} prepared', making: 'sentence {n} in the making',
@@ -45,7 +45,7 @@ const WORDS = {
     jobs: 'Jobs', jobs_empty: 'No job yet; ask for a report in the ledger', jobs_off: 'This gateway has no jobs', report: 'Make a report', jobs_counts: '{queued} queued · {started} running · {finished} done · {failed} failed · {scheduled} scheduled', jobs_nobody: 'No rq worker lives: start it with onair up', job_queued: 'queued', job_started: 'running', job_finished: 'done', job_failed: 'failed', job_scheduled: 'scheduled', open: 'Download',
     audit: 'What operators did', audit_empty: 'Nobody has done anything yet', act_stop: 'stopped', 'act_go on': 'let go on', act_silence: 'silenced', act_requeue: 'requeued', act_drop: 'dropped', everything: 'everything',
     done_stop: 'Stopped {on}', done_silence: 'Everything is silenced', 'done_go on': 'It goes on', done_requeue: 'Requeued', done_drop: 'Dropped', done_report: 'The report is being made; it will be among the jobs', not_done: 'Not done: {why}',
-    alarm_dead: '{count} dead letters', alarm_gone: '{count} entries in the hands of processes that are gone', alarm_pool: 'pool {pool} has no worker, {waiting} sentences wait', alarm_law: 'the ledger of {room} does not add up', alarm_room: '{room} has no director', alarm_problem: '{service} cannot work', alarm_old: 'work in {key} has waited {age}',
+    alarm_dead: 'dead letters: {count}', alarm_gone: 'in the hands of processes that are gone: {count}', alarm_pool: 'pool {pool} has no worker; waiting: {waiting}', alarm_law: 'the ledger of {room} does not add up', alarm_room: '{room} has no director', alarm_problem: '{service} cannot work', alarm_old: 'work in {key} has waited {age}',
   },
 };
 
