@@ -288,7 +288,21 @@ async def test_an_interrupt_ends_the_turn_on_air(studio: Studio) -> None:
     await studio.desk.sessions.interrupt(studio.desk.work, ROOM, "operator")
     await studio.settled(1, "failed")
     reasons = {(d.choice, d.reason) for d in await studio.told(Decided)}
-    assert ("drop", "interrupted") in reasons
+    assert ("drop", "stopped") in reasons
+
+
+async def test_a_paid_turn_of_which_nothing_was_heard_waits_again(studio: Studio) -> None:
+    """The kill switch was thrown before its first sound: the ledger says that it waits, not that it is on air."""
+    studio.go(super_chat(1))
+    await studio.seen(TurnAired)
+    await studio.settled(1, "aired")
+    await studio.raw.set(streams.SILENCE, "1")
+    await studio.desk.sessions.interrupt(studio.desk.work, ROOM, "silence")
+    await studio.settled(1, "received")
+    (row,) = (await studio.desk.show.ledger(ROOM)).values()
+    assert row.reason == "silenced"
+    await studio.raw.delete(streams.SILENCE)
+    await studio.settled(1, "aired")
 
 
 async def test_a_source_that_fails_is_told_and_the_show_goes_on(studio: Studio, tmp_path: Any) -> None:

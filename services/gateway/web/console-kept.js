@@ -16,10 +16,10 @@ export function Ledger({ say, store, act, lang }) {
     ${room && store.data.jobs && html`<button class="act" onClick=${() => act('report', `/api/rooms/${encodeURIComponent(room)}/reports`, { language: lang })}>${say('report')}</button>`}`;
   return html`<${Panel} say=${say} store=${store} name="ledger" tools=${tools}>
     ${book && html`<p class="law ${book.law.holds ? 'holds' : 'broken'}" id="law" title=${say(book.law.holds ? 'law_holds' : 'law_broken')}><b>${book.law.holds ? '✓' : '✗'}</b> ${say('law', { ...book.law, relation: book.law.holds ? '=' : '≠' })}${book.law.holds ? '' : html` <small>${say('law_broken')}</small>`}</p>`}
-    ${book?.rows.length ? html`<table class="fixed"><thead><tr>${['when', 'viewer', 'amount', 'what', 'state', 'heard'].map((name) => html`<th key=${name} scope="col" class=${`${name} ${name === 'amount' || name === 'heard' ? 'n' : ''}`}>${say(name)}</th>`)}</tr></thead>
+    ${book?.rows.length ? html`<table class="fixed"><thead><tr>${['when', 'viewer', 'amount', 'what', 'state'].map((name) => html`<th key=${name} scope="col" class=${`${name} ${name === 'amount' ? 'n' : ''}`}>${say(name)}</th>`)}</tr></thead>
       <tbody>${book.rows.map((row) => html`<tr key=${row.id} data-id=${row.id} data-state=${row.state} class=${row.state}>
         <td class="n when" title=${row.id}>${clock(row.event_ms || row.at_ms)}</td><td class="viewer">${row.viewer}</td><td class="n amount">${row.amount_fen ? +(row.amount_fen / 100).toFixed(2) : ''}</td><td class="what" title=${row.text}>${row.text}</td>
-        <td class="state" title=${reasoned(say, row.reason)}><b>${say(`state_${row.state}`)}</b>${row.state === 'failed' || row.state === 'withdrawn' ? html` <small>${reasoned(say, row.reason)}</small>` : ''}</td><td class="n heard">${seconds(row.samples)}</td></tr>`)}</tbody></table>` : html`<${Empty}>${say('ledger_empty')}<//>`}
+        <td class="state" title=${reasoned(say, row.reason)}><b>${say(`state_${row.state}`)}</b>${row.state === 'failed' || row.state === 'withdrawn' ? html` <small>${reasoned(say, row.reason)}</small>` : html` <small class="n">${seconds(row.samples)}</small>`}</td></tr>`)}</tbody></table>` : html`<${Empty}>${say('ledger_empty')}<//>`}
   <//>`;
 }
 
@@ -60,6 +60,6 @@ async function download(id) {
 export function Audit({ say, store }) {
   const rows = store.data.audit ?? [];
   return html`<${Panel} say=${say} store=${store} name="audit">
-    ${rows.length ? html`<ul class="rows">${rows.map((row) => html`<li key=${row.id} class="deed ${row.how.startsWith('failed') ? 'bad' : ''}"><small class="up">${clock(row.at_ms)}</small><b>${known(say, `act_${row.what}`, row.what)}</b><span class="does">${row.on === 'everything' ? say('everything') : row.on} <small>${row.how}</small></span><small>${row.who}</small></li>`)}</ul>` : html`<${Empty}>${say('audit_empty')}<//>`}
+    ${rows.length ? html`<ul class="rows">${rows.map((row) => html`<li key=${row.id} class="deed ${row.how.startsWith('failed') ? 'bad' : ''}"><small class="up">${clock(row.at_ms)}</small><b>${known(say, `act_${row.what}`, row.what)}</b><span class="does">${row.on === 'everything' ? '' : row.on} <small>${row.how}</small></span><small>${row.who}</small></li>`)}</ul>` : html`<${Empty}>${say('audit_empty')}<//>`}
   <//>`;
 }

@@ -51,7 +51,7 @@ def turn_requested(cast: Cast, turn: Turn) -> TurnRequested:
 
 def ledger_rows(
     events: Sequence[LiveEvent],
-    state: Literal["chosen", "aired", "spoken", "failed", "withdrawn"],
+    state: Literal["received", "chosen", "aired", "spoken", "failed", "withdrawn"],
     at_ms: int,
     *,
     turn: str = "",

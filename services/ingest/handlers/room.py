@@ -204,7 +204,8 @@ class Room:
                 await self._held(self._desk.show.air(self._term, turn.id, turn.to_json(), rows))
                 await self._say(TurnAired(turn=turn.id, no=turn.no, epoch=turn.epoch, clear=True))
             case Drop(turn=turn, reason=reason):
-                await self._held(self._desk.show.settle(self._term, turn.id, [], [], drop=reason))
+                rows = ledger_rows(turn.choice.events, "received", now_ms(), reason=reason)  # until it says otherwise
+                await self._held(self._desk.show.settle(self._term, turn.id, rows, [], drop=reason))
                 await self._say(TurnDropped(turn=turn.id, reason=reason))
             case Settle(events=events, state=state, reason=reason, turn=turn):
                 samples = self._samples.get(turn, 0)

@@ -1,5 +1,7 @@
 """The director: the floor of a room, scene by scene."""
 
+import pytest
+
 from services.contract.ingest import Kind, Lane
 from services.ingest.core.director import Director
 from services.ingest.core.items import Settle
@@ -211,6 +213,25 @@ def test_interrupt() -> None:
     assert choice_of(orders).item.tries == 0
     assert told(scene.director.requested("t3", 3, 1, choice_of(orders), T0 + S)) == [("air", "t3")]
     assert told(scene.director.interrupted(1, T0 + S)) == []
+
+
+@pytest.mark.parametrize(
+    ("by", "reason"), [("operator", "stopped"), ("silence", "silenced"), ("speech", "interrupted")]
+)
+def test_who_stopped_it_is_written_down(by: str, reason: str) -> None:
+    """A paid message that was heard in part is not said again; the one that was prepared waits for its turn."""
+    scene = Scene()
+    scene.hear(paid("p"))
+    scene.hear(paid("q"))
+    scene.director.sounded("t1", 9 * S, T0)
+    orders = scene.director.interrupted(1, T0 + S, by)
+    assert told(orders) == [
+        ("drop", "t1", reason),
+        ("settle", "p", "failed", reason),
+        ("drop", "t2", reason),
+        ("request", "q", "paid_first"),
+    ]
+    assert told(scene.director.interrupted(1, T0 + S, "another")) == [], "an older word changes nothing"
 
 
 def test_refused_request() -> None:
