@@ -254,6 +254,42 @@ def test_two_hundred_streams_do_not_make_it_stutter(
         print(f"\n200 streams in the browser: {clicks} clicks in 6 ticks, between two frames {worst}\n")  # noqa: T201
 
 
+def test_a_report_is_asked_for_and_fetched(browser: Browser, show: tuple[str, Path]) -> None:
+    """By the ledger's button; when its job is done it lies among the jobs, to be taken home."""
+    url, _ = show
+    job = {
+        "id": "j1",
+        "what": "report demo",
+        "state": "finished",
+        "asked_ms": 1,
+        "began_ms": 2,
+        "ended_ms": 3,
+        "due_ms": 0,
+    }
+    seen = {
+        "counts": dict.fromkeys(("queued", "started", "finished", "failed", "scheduled"), 1),
+        "jobs": [{**job, "reason": "", "result": ""}],
+        "workers": [{"name": "w", "state": "idle", "job": "", "seen_ms": 0}],
+        "crons": 1,
+    }
+    asked: list[str] = []
+
+    def reports(route: Route) -> None:
+        asked.append(f"{route.request.method} {route.request.url.removeprefix(url)}")
+        route.fulfill(status=202, json={"id": "j1"}) if route.request.method == "POST" else route.fulfill(body="<h1>")
+
+    with opened(browser, url) as page:
+        page.route("**/reports**", reports)
+        page.route("**/api/reports/*", reports)
+        page.evaluate("(jobs) => onair.store.event({ now_ms: Date.now(), jobs })", seen)
+        page.click("text=Make a report")
+        page.wait_for_selector(".toast.good")
+        with page.expect_download() as download:
+            page.click("[data-job=j1] .act")
+        assert download.value.suggested_filename == "report-j1.html"
+    assert asked == ["POST /api/rooms/demo/reports", "GET /api/reports/j1"]
+
+
 def _say(live: Any, session: str) -> None:
     at = int(time.time() * 1_000)  # noqa: TID251  the test plays a gateway
     asked = TurnRequested(

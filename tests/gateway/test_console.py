@@ -14,12 +14,14 @@ from typing import Any, cast
 import pytest
 
 from services.contract import streams
+from services.contract.failure import Code, Failure
 from services.contract.ingest import Kind, Lane, LiveEvent, TurnAired, TurnRequested, Viewer
 from services.contract.message import Message
 from services.contract.tts import AIR_RATE, SpeechChunk, SpeechEnded, SpeechStarted
 from services.gateway.api.audience import Audience
 from services.gateway.core.access import Rules
 from services.gateway.core.caps import Caps
+from services.gateway.core.ports import JobSeen, JobsSeen, JobWorker
 from services.gateway.handlers.panel import BusPanel
 from services.runtime.bus import Bus
 from services.runtime.clock import now_ms
@@ -146,6 +148,57 @@ async def test_the_brokers_are_read_once_for_all(broker_url: str, live_url: str)
     await look()
     assert reads == {name: count + 1 for name, count in seen.items()}
     await bus.close()
+
+
+class Registry:
+    """Jobs as rq's registries tell of them, or a broker that does not."""
+
+    down = False
+
+    async def snapshot(self, newest: int = 20) -> JobsSeen:
+        if self.down:
+            raise Failure(Code.BUS_DOWN, "the registries do not answer")
+        job = JobSeen("j1", "report demo", "finished", asked_ms=1, ended_ms=2)
+        return JobsSeen({"finished": newest}, (job,), (JobWorker("w", "idle", "", 3),), 1)
+
+    async def report(self, room: str, language: str, since_ms: int) -> str:
+        raise NotImplementedError
+
+    async def job(self, id_: str) -> JobSeen | None:
+        raise NotImplementedError
+
+
+async def test_jobs_are_told_beside_the_rest(broker_url: str, live_url: str) -> None:
+    """What the registries say; where they do not answer, that, with what was known before."""
+    bus, jobs = Bus(broker_url, [live_url]), Registry()
+    audience, known = Audience(BusPanel(bus, ROOMS, POOLS), jobs), dict[str, int]()
+    async with audience.seat():
+        told = json.loads(audience.told(known))
+        assert told["jobs"]["counts"] == {"finished": 20}
+        assert [(job["id"], job["what"], job["state"]) for job in told["jobs"]["jobs"]] == [
+            ("j1", "report demo", "finished")
+        ]
+        assert (told["jobs"]["workers"][0]["name"], told["jobs"]["crons"]) == ("w", 1)
+        jobs.down = True
+        async with asyncio.timeout(20):
+            while not told["brokers"]["jobs"]["problem"]:
+                await audience.tick()
+                told |= json.loads(audience.told(known))
+    assert told["brokers"]["jobs"]["problem"] == "the registries do not answer"
+    assert told["jobs"]["counts"] == {"finished": 20}
+    await bus.close()
+
+
+async def test_a_fault_of_our_own_is_told_too(broker_url: str, live_url: str) -> None:
+    """A note of a director that nobody understands: the page says that its part is not read, and goes on."""
+    async with console(broker_url, live_url) as gateway:
+        work = cast("Any", gateway.studio.bus.work)
+        await work.hset(streams.FLOOR.of("demo"), "t1", b"[]")
+        async with looking(gateway) as look:
+            assert look.data["brokers"]["work"]["problem"].startswith("TypeError")
+            assert look.data["brokers"]["live"]["problem"] == ""
+            await work.delete(streams.FLOOR.of("demo"))
+            await look.until(lambda data: not data["brokers"]["work"]["problem"])
 
 
 async def test_a_session_is_stopped(broker_url: str, live_url: str) -> None:
