@@ -1,7 +1,7 @@
 """Hands clients' wishes to the bus and follows sessions."""
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 
 from services.contract import streams
 from services.contract.failure import Code, Failure
@@ -9,6 +9,7 @@ from services.contract.gateway import ClipHeard
 from services.contract.ingest import Lane, LiveEvent, TurnAired, TurnRequested
 from services.contract.message import Message
 from services.gateway.core.ports import Entry
+from services.gateway.handlers.trouble import told
 from services.runtime import envelope
 from services.runtime.bus import Bus
 from services.runtime.sessions import Item, Sessions
@@ -16,17 +17,7 @@ from services.runtime.show import Show
 from services.runtime.trouble import TROUBLE, tell
 from services.runtime.work import Work
 
-
-@asynccontextmanager
-async def _told() -> AsyncGenerator[None]:
-    """What the brokers fail at is said in one sentence."""
-    try:
-        yield
-    except TROUBLE as error:
-        tell("what a client wants", error)
-        raise Failure(
-            Code.BUS_DOWN, f"the broker does not take this now ({error}); try again", retryable=True
-        ) from error
+WISH = "what a client wants"
 
 
 class BusDesk:
@@ -44,7 +35,7 @@ class BusDesk:
         The kill switch is asked for last, when the session is there to be found by who throws it: raises Failure BUSY.
         """
         aired = TurnAired(turn=request.turn, no=request.no, epoch=request.epoch)
-        async with _told():
+        async with told(WISH):
             await self._order(streams.TURNS.key(), request)
             await self._sessions.publish(request.session, request)
             await self._sessions.publish(request.session, aired)
@@ -55,7 +46,7 @@ class BusDesk:
 
     async def listen(self, clip: ClipHeard, wav: bytes) -> None:
         """Have the clip recognised: its bytes lie on live for as long as anybody may want them."""
-        async with _told():
+        async with told(WISH):
             await self._bus.live(clip.session).set(streams.CLIP.of(clip.session), wav, ex=streams.CLIP_KEPT_S)
             await self._order(streams.LISTEN.key(), clip)
 
@@ -68,7 +59,7 @@ class BusDesk:
 
     async def interrupt(self, session: str, by: str) -> None:
         """End all that the session asked for so far."""
-        async with _told():
+        async with told(WISH):
             await self._sessions.interrupt(self._work, session, by)
 
     async def receive(self, event: LiveEvent, newest: int) -> bool:
@@ -76,7 +67,7 @@ class BusDesk:
 
         It is taken as soon as work has it: that the session could not be told is no reason to give it again.
         """
-        async with _told():
+        async with told(WISH):
             paid = event.lane is Lane.PAID
             fresh = await (self._show.receive(event) if paid else self._show.comment(event, newest))
         if fresh:
@@ -88,12 +79,12 @@ class BusDesk:
 
     async def unanswered(self, room: str) -> list[LiveEvent]:
         """What was paid for in the room and is not settled."""
-        async with _told():
+        async with told(WISH):
             return [waiting.event for waiting in await self._show.waiting(room)]
 
     async def kept(self, room: str) -> list[Entry]:
         """What the room's session holds."""
-        async with _told():
+        async with told(WISH):
             return [_entry(item) for item in await self._sessions.range(room)]
 
     async def coming(self, room: str, after: str) -> AsyncGenerator[Entry]:

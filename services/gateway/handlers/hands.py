@@ -2,15 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from typing import Any, cast
-
-from redis.exceptions import RedisError
 
 from services.contract import streams
 from services.contract.failure import Code, Failure
 from services.contract.gateway import Interrupted
+from services.gateway.handlers.trouble import told
 from services.runtime.bus import Bus
 from services.runtime.clock import now_ms
 from services.runtime.dead import Dead
@@ -18,21 +16,12 @@ from services.runtime.sessions import Sessions
 from services.runtime.work import Verdict, Work
 
 OPERATOR, SILENCE = "operator", "silence"
+ORDER = "what an operator orders"
 STEP = 1_000
 GONE = "there is no such dead letter; somebody requeued or dropped it before"
 STUCK = "this dead letter cannot go back to where it was: its stream is gone or it has no message; drop it"
 TOGETHER = 25
 """Sessions that are told at the same time."""
-
-
-@asynccontextmanager
-async def _told() -> AsyncGenerator[None]:
-    """What the brokers fail at is said in one sentence."""
-    try:
-        yield
-    except (RedisError, OSError) as error:
-        sentence = f"the broker does not take this now ({error}); try again"
-        raise Failure(Code.BUS_DOWN, sentence, retryable=True) from error
 
 
 class BusHands:
@@ -47,7 +36,7 @@ class BusHands:
 
     async def stop(self, session: str) -> int:
         """Nothing of what the session asked for so far is heard any more; its new epoch."""
-        async with _told():
+        async with told(ORDER):
             live = self._bus.live(session)
             if session not in self._rooms and not await live.exists(streams.SESSION.of(session)):
                 raise Failure(Code.NOT_FOUND, f"there is no session {session!r}; it may have ended by itself")
@@ -59,7 +48,7 @@ class BusHands:
         The key comes first: what is asked for from now on is refused by each commit, what was asked for is older than
         the epoch that its session gets now. The rooms are told before all others.
         """
-        async with _told():
+        async with told(ORDER):
             since = json.dumps({"by": who, "at_ms": now_ms()})
             await self._bus.work.set(streams.SILENCE, since, nx=True)
             await self._interrupt_all(self._rooms)
@@ -69,12 +58,12 @@ class BusHands:
 
     async def lift(self) -> None:
         """The show goes on."""
-        async with _told():
+        async with told(ORDER):
             await self._bus.work.delete(streams.SILENCE)
 
     async def requeue(self, letter: str) -> None:
         """The dead letter is work again."""
-        async with _told():
+        async with told(ORDER):
             match await self._dead.requeue(letter):
                 case Verdict.OK:
                     return
@@ -85,14 +74,14 @@ class BusHands:
 
     async def drop(self, letter: str) -> None:
         """The dead letter is forgotten."""
-        async with _told():
+        async with told(ORDER):
             if not await self._dead.drop(letter):
                 raise Failure(Code.NOT_FOUND, GONE)
 
     async def note(self, who: str, what: str, on: str, how: str) -> None:
         """Remember what an operator did, with what came of it."""
         fields: Any = {"who": who, "what": what, "on": on, "how": how}
-        async with _told():
+        async with told(ORDER):
             await self._bus.work.xadd(streams.AUDIT, fields, maxlen=streams.AUDIT_KEPT, approximate=False)
 
     async def _others(self) -> list[str]:

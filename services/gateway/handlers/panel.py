@@ -4,13 +4,12 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from redis.exceptions import RedisError
-
 from services.contract.failure import Code, Failure
 from services.gateway.handlers.live import Live
 from services.gateway.handlers.rooms import Rooms
 from services.gateway.handlers.work import Streams
 from services.runtime.bus import Bus
+from services.runtime.trouble import TROUBLE
 
 
 @asynccontextmanager
@@ -18,7 +17,7 @@ async def _told(broker: str) -> AsyncGenerator[None]:
     """What a broker fails at is said in one sentence."""
     try:
         yield
-    except (RedisError, OSError) as error:
+    except TROUBLE as error:
         why = str(error) or type(error).__name__
         raise Failure(Code.BUS_DOWN, f"the {broker} broker does not answer ({why})", retryable=True) from error
 

@@ -19,7 +19,7 @@ export function Ledger({ say, store, act, lang }) {
     ${book?.rows.length ? html`<table class="fixed"><thead><tr>${['when', 'viewer', 'amount', 'what', 'state'].map((name) => html`<th key=${name} scope="col" class=${`${name} ${name === 'amount' ? 'n' : ''}`}>${say(name)}</th>`)}</tr></thead>
       <tbody>${book.rows.map((row) => html`<tr key=${row.id} data-id=${row.id} data-state=${row.state} class=${row.state}>
         <td class="n when" title=${row.id}>${clock(row.event_ms || row.at_ms)}</td><td class="viewer">${row.viewer}</td><td class="n amount">${row.amount_fen ? +(row.amount_fen / 100).toFixed(2) : ''}</td><td class="what" title=${row.text}>${row.text}</td>
-        <td class="state" title=${reasoned(say, row.reason)}><b>${say(`state_${row.state}`)}</b>${row.state === 'failed' || row.state === 'withdrawn' ? html` <small>${reasoned(say, row.reason)}</small>` : html` <small class="n">${seconds(row.samples)}</small>`}</td></tr>`)}</tbody></table>` : html`<${Empty}>${say('ledger_empty')}<//>`}
+        <td class="state" title=${reasoned(say, row.reason)}><b>${say(`state_${row.state}`)}</b>${row.samples > 0 && html` <small class="n">${seconds(row.samples)}</small>`}${row.reason && html` <small>${reasoned(say, row.reason)}</small>`}</td></tr>`)}</tbody></table>` : html`<${Empty}>${say('ledger_empty')}<//>`}
   <//>`;
 }
 
