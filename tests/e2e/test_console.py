@@ -165,7 +165,9 @@ def test_stop_now_ends_what_is_said(browser: Browser, show: tuple[str, Path]) ->
         assert "demo" in text(page, ".deed")
 
 
-def test_the_kill_switch_silences_the_show(browser: Browser, show: tuple[str, Path]) -> None:
+def test_the_kill_switch_silences_the_show(
+    browser: Browser, show: tuple[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
     """The listeners' page falls silent within a second; a restart obeys; what is paid meanwhile is answered afterwards."""
     url, data = show
     with opened(browser, url) as page, opened_show(browser, f"{url}/rooms/demo") as listener:
@@ -176,6 +178,8 @@ def test_the_kill_switch_silences_the_show(browser: Browser, show: tuple[str, Pa
         until(lambda: not listener.evaluate("onair.scene.turn || onair.scene.caption"))
         took = time.monotonic() - began
         assert took < 1
+        with capsys.disabled():
+            print(f"\nthe kill switch: silence at the listeners' page after {took * 1_000:.0f} ms\n")  # noqa: T201  the figure
         page.wait_for_selector("#silenced")
         until(lambda: state(page, cut) == "failed")
         assert "kill switch" in text(page, f'[data-id="{cut}"]')
