@@ -1,8 +1,8 @@
 """What the gateway needs from outside."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from services.contract.gateway import ClipHeard
 from services.contract.ingest import LiveEvent, TurnRequested
@@ -18,6 +18,76 @@ class Entry:
     """The broker's clock when it was written, Unix milliseconds."""
     message: Message
     blob: bytes = b""
+
+
+@dataclass(frozen=True)
+class JobSeen:
+    """One job, as rq's registries have it. Times are Unix milliseconds, 0: not yet."""
+
+    id: str
+    what: str
+    """For people: `report demo`, `expire`."""
+    state: Literal["queued", "started", "finished", "failed", "scheduled"]
+    asked_ms: int = 0
+    began_ms: int = 0
+    ended_ms: int = 0
+    due_ms: int = 0
+    """When a scheduled one is next put into the queue."""
+    tries: int = 0
+    """Times that it was put back because it failed or its worker was lost."""
+    reason: str = ""
+    """Why it failed: the last line of what was raised, or who was lost."""
+    result: str = ""
+    """What a finished one said of itself, as JSON."""
+
+
+@dataclass(frozen=True)
+class JobWorker:
+    """A process that does jobs."""
+
+    name: str
+    state: str
+    """rq's word: idle, busy, started, suspended."""
+    job: str
+    """Id of what it does now; '' for nothing."""
+    seen_ms: int
+    """Its last sign of life, at most a few seconds old while it lives."""
+
+
+@dataclass(frozen=True)
+class JobsSeen:
+    """All that rq knows: how many jobs are in each state, the newest of each, and who does them."""
+
+    counts: Mapping[str, int]
+    jobs: tuple[JobSeen, ...]
+    """By state, the newest first."""
+    workers: tuple[JobWorker, ...]
+    crons: int
+    """Cron schedulers that live: one, or the scheduled jobs are nobody's."""
+
+
+class Jobs(Protocol):
+    """Slow and scheduled work, done by `services.gateway.jobs`. Raises Failure BUS_DOWN."""
+
+    async def report(self, room: str, language: str, since_ms: int) -> str:
+        """Ask for a report of the room's show since then (Unix milliseconds); its id."""
+        ...
+
+    async def job(self, id_: str) -> JobSeen | None:
+        """What is known of a job; None if it is not known (any more)."""
+        ...
+
+    async def snapshot(self, newest: int = 20) -> JobsSeen:
+        """How things stand, with at most so many jobs of each state."""
+        ...
+
+
+class Shelf(Protocol):
+    """Where finished reports lie."""
+
+    async def read(self, id_: str) -> bytes | None:
+        """The report of that id, HTML in UTF-8; None if there is none. An id that is none of ours opens nothing."""
+        ...
 
 
 class Desk(Protocol):
