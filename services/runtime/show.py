@@ -10,7 +10,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from services.contract import streams
-from services.contract.ingest import LedgerRow, LiveEvent, TurnRequested
+from services.contract.ingest import Counted, LedgerRow, LiveEvent, TurnRequested, TurnSettled
+from services.contract.message import BadMessageError, decode
 from services.runtime import envelope, scripts
 from services.runtime.bus import BLOCK_MS, HEAL_S
 from services.runtime.clock import now_ms
@@ -18,7 +19,11 @@ from services.runtime.work import Verdict
 
 log = structlog.get_logger(__name__)
 Rows = Sequence[LedgerRow]
+FINAL = frozenset({"spoken", "failed", "withdrawn"})
+"""States of a ledger's row after which nothing follows."""
 Lane = list[tuple[bytes, dict[bytes, bytes]]]
+PAGE = 200
+"""Rows or entries that are looked at in one go."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +131,45 @@ class Show:
         found = cast("dict[bytes, bytes]", await self._redis.hgetall(streams.LEDGER.of(room)))
         return {id_.decode(): LedgerRow.from_json(row) for id_, row in found.items()}
 
+    async def keep(self, term: Term, record: TurnSettled | Counted) -> Verdict:
+        """Add to what lasts of the show. GONE: not ours."""
+        keys = [*self._keys(term)[:2], streams.SHOW.of(term.room)]
+        return await self._direct(scripts.KEEP, keys, term, record.type, record.to_json())
+
+    async def record(self, room: str, since_ms: int = 0) -> AsyncIterator[TurnSettled | Counted]:
+        """What was kept of the room's show since then (the broker's clock), oldest first."""
+        key, after = streams.SHOW.of(room), str(since_ms)
+        while found := cast("Lane", await self._redis.xrange(key, after, count=PAGE)):
+            for _, fields in found:
+                yield cast("TurnSettled | Counted", decode(fields[b"t"].decode(), fields[b"j"]))
+            after = f"({found[-1][0].decode()}"
+
+    async def rooms(self) -> list[str]:
+        """Rooms of which anything is kept, whether or not they are configured any more."""
+        found: set[str] = set()
+        for key in (streams.LEDGER, streams.SHOW):
+            names = cast("AsyncIterator[bytes]", self._redis.scan_iter(match=key.of("*"), count=PAGE))  # pyright: ignore[reportUnknownMemberType]  redis-py leaves it open
+            found.update([name.decode().removeprefix(key.of("")) async for name in names])
+        return sorted(found)
+
+    async def forget(self, room: str, before_ms: int, *, dry_run: bool = False) -> int:
+        """Drop rows of the ledger that were final before then and that nothing waits for; how many."""
+        keys, gone = [key.of(room) for key in (streams.LEDGER, streams.PAID, streams.FLOOR)], 0
+        rows = cast("AsyncIterator[tuple[bytes, bytes]]", self._redis.hscan_iter(keys[0], count=PAGE))  # pyright: ignore[reportUnknownMemberType]  as in rooms
+        old = sorted({id_.decode() async for id_, body in rows if _forgettable(body, before_ms)})
+        if dry_run:
+            return len(old)
+        for at in range(0, len(old), PAGE):
+            gone += int(await self._scripts.run(scripts.FORGET, keys, [before_ms, *old[at : at + PAGE]]))
+        return gone
+
+    async def trim(self, room: str, before_ms: int, *, dry_run: bool = False) -> int:
+        """Drop what was kept of the show before then (the broker's clock); how many entries."""
+        key = streams.SHOW.of(room)
+        if dry_run:
+            return len(cast("Lane", await self._redis.xrange(key, "-", f"({before_ms}")))
+        return int(await self._redis.xtrim(key, minid=str(before_ms), approximate=False))
+
     @staticmethod
     def _keys(term: Term) -> list[str]:
         room = term.room
@@ -143,3 +187,12 @@ def _seen(event: LiveEvent) -> str:
 
 def _flat(rows: Rows) -> list[str | bytes]:
     return [part for row in rows for part in (row.event.id, row.to_json())]
+
+
+def _forgettable(body: bytes, before_ms: int) -> bool:
+    """Whether the script is asked about this row; one that does not parse is kept for people to look at."""
+    try:
+        row = LedgerRow.from_json(body)
+    except BadMessageError:
+        return False
+    return row.state in FINAL and row.at_ms < before_ms
