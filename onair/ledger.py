@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from redis.exceptions import RedisError
@@ -20,45 +19,12 @@ from onair.show import tame
 from services.contract.failure import Code, Failure
 from services.contract.ingest import LedgerRow
 from services.runtime.bus import connect
+from services.runtime.law import law
 from services.runtime.settings import common, secret
 from services.runtime.show import Show
 
 WAITING = ("received", "chosen", "aired")
 """States that are not the last."""
-
-
-@dataclass(frozen=True)
-class Law:
-    """received = spoken + withdrawn + failed + waiting."""
-
-    received: int
-    spoken: int
-    withdrawn: int
-    failed: int
-    waiting: int
-
-    @property
-    def holds(self) -> bool:
-        """Whether every event is in exactly one of the states."""
-        return self.received == self.spoken + self.withdrawn + self.failed + self.waiting
-
-    def __str__(self) -> str:
-        relation = "=" if self.holds else "≠"
-        parts = f"{self.spoken} spoken + {self.withdrawn} withdrawn + {self.failed} failed + {self.waiting} waiting"
-        return f"{self.received} received {relation} {parts}"
-
-
-def law(rows: Mapping[str, LedgerRow], lane: frozenset[str]) -> Law:
-    """Count the rows; one counts as waiting only if its event still lies in the paid lane."""
-    counts = dict.fromkeys(("spoken", "withdrawn", "failed"), 0)
-    waiting = 0
-    for id_, row in rows.items():
-        if row.state in counts:
-            counts[row.state] += 1
-        elif id_ in lane:
-            waiting += 1
-    received = len(rows.keys() | lane)
-    return Law(received, waiting=waiting, **counts)
 
 
 def table(room: str, rows: Mapping[str, LedgerRow]) -> Table:

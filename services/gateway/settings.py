@@ -41,3 +41,8 @@ def read(environ: Mapping[str, str] = os.environ) -> Settings:
         port=number(environ, "GATEWAY_PORT", config.gateway.port),
         rules=Rules(token=secret(environ, "ONAIR_TOKEN"), loopback=exposed == "loopback"),
     )
+
+
+def jobs(environ: Mapping[str, str] = os.environ) -> Common:
+    """Settings of the process that does the gateway's jobs; raises Failure(BAD_CONFIG)."""
+    return common("jobs", environ)

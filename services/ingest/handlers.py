@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -13,9 +14,11 @@ from services.contract.failure import Failed, Failure
 from services.contract.gateway import Interrupted
 from services.contract.ingest import Decided, Lane, LiveEvent, SourceEnded, TurnAired, TurnDropped
 from services.contract.message import Message
+from services.contract.streams import SESSION_KEPT_MS
 from services.ingest.core.director import Director
 from services.ingest.core.events import parse
 from services.ingest.core.items import Air, Choice, Decide, Drop, Order, Request, Settle, Turn
+from services.ingest.core.minutes import Minutes
 from services.ingest.core.ports import Frame, Source
 from services.ingest.core.progress import Finished, Progress
 from services.ingest.core.requests import Cast, has_row, ledger_rows, turn_requested
@@ -31,6 +34,8 @@ TICK_S = 0.1
 API = "api"
 """Source of what came in by the gateway."""
 RENEW_S = 1.0
+COUNT_S = 10
+"""Seconds after which what came and was dropped is on the record."""
 LOST_MS = 2_000
 """Sound that work knows to be complete and that the session has not shown for so long is lost."""
 
@@ -62,6 +67,7 @@ class Room:
         self._playing = len(sources)
         self._progress = Progress()
         self._tally = Tally()
+        self._minutes = Minutes(now_ms() - SESSION_KEPT_MS)
         self._lock = asyncio.Lock()
         self._director = Director(cast.room, cast.policy, now_ms())
         self._told_end = False
@@ -159,6 +165,7 @@ class Room:
 
     def _hear(self, item: Item) -> list[Finished]:
         """What the session says of the sound of the turns on the floor; those that ended by it."""
+        self._minutes.feed(item.ms, item.message, item.blob)
         ended: list[Finished] = []
         for step in self._progress.feed(item.message, len(item.blob)):
             if isinstance(step, Finished):
@@ -184,8 +191,10 @@ class Room:
             await self._say(self._tally.end())
 
     async def _renew(self) -> None:
-        while True:
+        for beat in itertools.count(1):
             await asyncio.sleep(RENEW_S)
+            if beat % COUNT_S == 0 and (counted := self._minutes.count(self._tally, now_ms())):
+                await self._held(self._desk.show.keep(self._term, counted))
             term = await self._desk.show.lease(self._cast.room, self._term.me)
             if term is None or term.number != self._term.number:
                 raise LeaseLostError(self._cast.room)
@@ -205,9 +214,14 @@ class Room:
             await self._carry_out(ask(self._director))
 
     async def _carry_out(self, orders: Sequence[Order]) -> None:
-        """Do what the director orders, in order; what follows from it is done too."""
+        """Do what the director orders, in order; what follows from it is done too.
+
+        A turn that has ended is on the record before the ledger says so: one of a director that is lost ends again.
+        """
         todo = list(orders)
         while todo:
+            for record in self._minutes.ended(todo, now_ms()):
+                await self._held(self._desk.show.keep(self._term, record))
             todo[:0] = await self._do(todo.pop(0))
         self._progress.keep(turn.id for turn in self._director.floor)
 

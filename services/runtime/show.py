@@ -78,8 +78,7 @@ class Show:
     async def waiting(self, room: str, after: str = "-") -> list[Waiting]:
         """The paid lane after that entry, oldest first."""
         first = after if after == "-" else f"({after}"
-        found = cast("list[tuple[bytes, dict[bytes, bytes]]]", await self._redis.xrange(streams.PAID.of(room), first))
-        return [Waiting(id_.decode(), LiveEvent.from_json(fields[b"event"])) for id_, fields in found]
+        return _waiting(cast("Lane", await self._redis.xrange(streams.PAID.of(room), first)))
 
     async def follow(self, room: str, after: str) -> AsyncIterator[Waiting]:
         """The paid lane after that entry, as it grows, and the comments of the API, which are taken out of theirs.
@@ -128,8 +127,15 @@ class Show:
 
     async def ledger(self, room: str) -> dict[str, LedgerRow]:
         """Every paid event's row by its id."""
-        found = cast("dict[bytes, bytes]", await self._redis.hgetall(streams.LEDGER.of(room)))
-        return {id_.decode(): LedgerRow.from_json(row) for id_, row in found.items()}
+        return _rows(cast("dict[bytes, bytes]", await self._redis.hgetall(streams.LEDGER.of(room))))
+
+    async def books(self, room: str) -> tuple[dict[str, LedgerRow], list[Waiting]]:
+        """Ledger and paid lane of one moment: read one after the other, what moves between them seems lost."""
+        pipe = self._redis.pipeline(transaction=True)
+        pipe.hgetall(streams.LEDGER.of(room))
+        pipe.xrange(streams.PAID.of(room))
+        rows, lane = await pipe.execute()
+        return _rows(rows), _waiting(lane)
 
     async def keep(self, term: Term, record: TurnSettled | Counted) -> Verdict:
         """Add to what lasts of the show. GONE: not ours."""
@@ -187,6 +193,14 @@ def _seen(event: LiveEvent) -> str:
 
 def _flat(rows: Rows) -> list[str | bytes]:
     return [part for row in rows for part in (row.event.id, row.to_json())]
+
+
+def _rows(found: dict[bytes, bytes]) -> dict[str, LedgerRow]:
+    return {id_.decode(): LedgerRow.from_json(row) for id_, row in found.items()}
+
+
+def _waiting(found: Lane) -> list[Waiting]:
+    return [Waiting(id_.decode(), LiveEvent.from_json(fields[b"event"])) for id_, fields in found]
 
 
 def _forgettable(body: bytes, before_ms: int) -> bool:

@@ -1,0 +1,117 @@
+"""What lasts of a show: of each turn that ended what was heard of it and when, and how much came and was dropped."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from services.contract.ingest import Counted, Decided, Heard, Lane, TurnDropped, TurnSettled
+from services.contract.message import Message
+from services.contract.tts import AIR_RATE
+from services.ingest.core.items import Decide, Order, Recent
+from services.ingest.core.tally import Tally
+from services.runtime.timeline import Caption, Floor, Lost, Out, Sound, Timeline
+
+ENDS = ("settle", "drop")
+TURNS = 16
+"""Turns whose captions are remembered: one is on air, and one may be prepared."""
+
+
+@dataclass
+class _Said:
+    text: str
+    begin: int
+    end: int
+
+
+@dataclass
+class _Turn:
+    begun: Caption | None = None
+    said: list[_Said] = field(default_factory=list[_Said])
+
+
+class Minutes:
+    """Feed it a room's session; it knows what was heard of a turn when that turn is settled.
+
+    Its clock begins at `origin_ms`, Unix milliseconds; an entry of the session from before then counts as of then.
+    """
+
+    def __init__(self, origin_ms: int) -> None:
+        self._timeline = Timeline()
+        self._floor = Floor(AIR_RATE, origin_ms)
+        self._turns: dict[str, _Turn] = {}
+        self._settled = Recent(TURNS)
+        self._counted = (0, 0, Counter[str]())
+
+    def feed(self, ms: int, message: Message, blob: bytes = b"") -> None:
+        """One entry of the session, with the broker's time of it."""
+        epoch, ms = self._timeline.epoch, max(ms, self._floor.origin_ms)
+        outs = self._timeline.feed(message, blob)
+        if self._timeline.epoch > epoch or (isinstance(message, TurnDropped) and message.turn in self._turns):
+            self._cut(ms)
+        for out in outs:
+            self._hear(ms, out)
+
+    def _hear(self, ms: int, out: Out) -> None:
+        match out:
+            case Caption(turn=turn):
+                self._turn(turn).begun = out
+            case Sound(turn=turn, pcm=pcm):
+                self._lay(ms, self._turn(turn), len(pcm) // 2)
+            case Lost(turn=turn, samples=samples):
+                self._lay(ms, self._turn(turn), samples)
+            case _:
+                pass
+
+    def _turn(self, turn: str) -> _Turn:
+        if turn not in self._turns and len(self._turns) >= TURNS:
+            del self._turns[next(iter(self._turns))]
+        return self._turns.setdefault(turn, _Turn())
+
+    def _lay(self, ms: int, turn: _Turn, samples: int) -> None:
+        begin = self._floor.place(samples, ms)
+        if turn.begun:
+            turn.said.append(_Said(turn.begun.text, begin, begin))
+            turn.begun = None
+        if turn.said:
+            turn.said[-1].end = begin + samples
+
+    def _cut(self, ms: int) -> None:
+        """What lay ahead is not heard."""
+        self._floor.cut(ms)
+        now = self._floor.heard_until
+        for turn in self._turns.values():
+            turn.said = [_Said(said.text, said.begin, min(said.end, now)) for said in turn.said if said.begin < now]
+            turn.begun = None
+
+    def ended(self, orders: Sequence[Order], at_ms: int) -> list[TurnSettled]:
+        """The records of the turns that end by these orders, each once."""
+        ends = [order.decided for order in orders if isinstance(order, Decide) and order.decided.choice in ENDS]
+        return [self._record(end, at_ms) for end in ends if end.turn and self._settled.add(end.turn)]
+
+    def _record(self, end: Decided, at_ms: int) -> TurnSettled:
+        said = self._turns.pop(end.turn, _Turn()).said
+        spoken, event = end.choice == "settle", end.event
+        captions = (Heard(text=each.text, from_ms=self._ms(each.begin), to_ms=self._ms(each.end)) for each in said)
+        return TurnSettled(
+            turn=end.turn,
+            lane=event.lane if event else Lane.CHAT,
+            event=event,
+            state="spoken" if spoken else "failed",
+            reason="" if spoken else end.reason,
+            at_ms=at_ms,
+            captions=tuple(captions),
+        )
+
+    def _ms(self, at: int) -> int:
+        return self._floor.origin_ms + at * 1_000 // AIR_RATE
+
+    def count(self, tally: Tally, at_ms: int) -> Counted | None:
+        """What came and was dropped since the last time; None where there is nothing new."""
+        received, answered, dropped = self._counted
+        more = {reason: count - dropped[reason] for reason, count in tally.dropped.items() if count > dropped[reason]}
+        if tally.received == received and tally.answered == answered and not more:
+            return None
+        self._counted = (tally.received, tally.answered, Counter(tally.dropped))
+        return Counted(
+            at_ms=at_ms, received=tally.received - received, answered=tally.answered - answered, dropped=more
+        )
