@@ -66,6 +66,8 @@ def forget(folder: Path, before_ms: int, *, dry_run: bool = False) -> Forgotten:
     `dry_run` only counts.
     """
     files = size = failed = 0
+    if not folder.is_dir() or folder.is_symlink():
+        return Forgotten()
     for root_fd, name, found in _old(folder, before_ms, dry_run=dry_run):
         try:
             if not dry_run:

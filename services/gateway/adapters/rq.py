@@ -29,6 +29,8 @@ T = TypeVar("T")
 State = Literal["queued", "started", "finished", "failed", "scheduled"]
 QUEUE = "onair"
 REPORT = "services.gateway.jobs.report"
+RETRIES = 1
+"""A report whose making failed, or was lost, is begun again so often."""
 TIMEOUT_S = 120
 """A job that takes longer is ended and has failed."""
 RESULT_KEPT_S = 7 * 24 * 3_600
@@ -63,7 +65,7 @@ class Rq:
             kwargs={"id_": id_, "room": room, "language": language, "since_ms": since_ms},
             job_id=id_,
             description=f"report {room}",
-            retry=Retry(max=1),
+            retry=Retry(max=RETRIES),
             timeout=TIMEOUT_S,
             result_ttl=RESULT_KEPT_S,
             failure_ttl=FAILURE_KEPT_S,
@@ -136,7 +138,7 @@ def seen(job: Job, state: State, *, lost: bool = False) -> JobSeen:
         asked_ms=ms(job.enqueued_at),
         began_ms=ms(job.started_at) if state != "queued" else 0,
         ended_ms=ms(job.ended_at) if state in {"finished", "failed"} else 0,
-        tries=job.number_of_retries or 0,
+        tries=RETRIES - min(RETRIES, job.retries_left) if job.retries_left is not None else 0,
         reason=reason,
         result=_result(job) if state == "finished" else "",
     )
