@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -31,7 +32,9 @@ from services.runtime.show import Show
 STATES = ("received", "chosen", "aired", *FINAL)
 LOST = "lost"
 """Neither settled nor in the lane: what the law is broken by."""
-COLUMNS = ("came", "event", "viewer", "CNY", "state", "since", "heard", "reason", "turn")
+COLUMNS = ("came", "event", "viewer", "CNY", "state", "at", "heard", "reason", "turn")
+WIDE = 180
+"""Characters of a line where it is no terminal that says how many it shows."""
 RIGHT = {"CNY", "heard"}
 COLOURS = {"spoken": "green", "failed": "bold red", "withdrawn": "dim", LOST: "bold red reverse"}
 
@@ -76,7 +79,9 @@ def table(room: str, found: Sequence[Line]) -> Table:
     """The lines for people. `heard` is what was aired for it."""
     shown = Table(title=Text(f"what was paid for in {tame(room)}"), title_justify="left")
     for name in COLUMNS:
-        shown.add_column(name, justify="right" if name in RIGHT else "left", overflow="fold")
+        shown.add_column(
+            name, justify="right" if name in RIGHT else "left", overflow="fold", no_wrap=name in {"came", "at"}
+        )
     for line in found:
         row = line.row
         heard = f"{row.samples / AIR_RATE:.2f} s" if row.samples else ""
@@ -130,7 +135,7 @@ async def ledger(room: str, data: Path | None, wanted: Wanted | None = None) -> 
     if wanted.json:
         say(as_json(room, found, whole))
     else:
-        console = Console(highlight=False)
+        console = Console(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in given else WIDE)
         console.print(table(room, found))
         console.print(str(whole), markup=False)
     return DONE if whole.holds else FAILED

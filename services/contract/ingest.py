@@ -190,7 +190,9 @@ class TurnSettled(Message):
     turn: str
     lane: Lane = Lane.CHAT
     event: LiveEvent | None = None
-    """The first of those that it answers; None for an idle topic of which nothing is known."""
+    """The first of those that it answers; None where nothing is known of it."""
+    amount_fen: int = Field(default=0, ge=0)
+    """What was paid for all that it answers, in 1/100 CNY."""
     state: Literal["spoken", "failed"]
     reason: str = ""
     at_ms: int = Field(ge=0)

@@ -25,9 +25,9 @@ h1{font-size:1.7rem;margin:0;letter-spacing:-.01em}
 h2{font-size:1.1rem;margin:2.4rem 0 .7rem}
 .when,.note{color:var(--soft);margin:.2rem 0 0}
 .note{font-size:.85rem}
-.sums{display:grid;grid-template-columns:repeat(auto-fit,minmax(8.2rem,1fr));gap:.7rem;margin:1.5rem 0 1rem}
+.sums{display:grid;grid-template-columns:repeat(auto-fit,minmax(8.4rem,1fr));gap:.7rem;margin:1.5rem 0 1rem}
 .sums div{border:1px solid var(--line);border-radius:.6rem;padding:.7rem .9rem}
-.sums b{display:block;font-size:1.5rem;line-height:1.25;font-variant-numeric:tabular-nums}
+.sums b{display:block;font-size:1.3rem;line-height:1.35;white-space:nowrap;font-variant-numeric:tabular-nums}
 .sums span{color:var(--soft);font-size:.85rem}
 .law{border-left:.25rem solid var(--good);background:var(--tint);padding:.6rem .9rem;border-radius:0 .4rem .4rem 0}
 .law.broken{border-color:var(--bad);color:var(--bad);font-weight:600}
@@ -37,7 +37,7 @@ h2{font-size:1.1rem;margin:2.4rem 0 .7rem}
 .turn{border-top:1px solid var(--line);padding:.75rem 0;break-inside:avoid}
 .asked{color:var(--soft);overflow-wrap:anywhere}
 .asked b{color:var(--ink)}
-.turn p{margin:.25rem 0 0;display:grid;grid-template-columns:5rem 1fr;overflow-wrap:anywhere}
+.turn p{margin:.25rem 0 0;display:flex;gap:.8rem}.turn p span{overflow-wrap:anywhere}
 time{color:var(--soft);font-variant-numeric:tabular-nums;white-space:nowrap}
 .paid{color:var(--wait);font-weight:600;white-space:nowrap}
 table{border-collapse:collapse;width:100%;font-size:.92rem}
@@ -73,6 +73,8 @@ class _Page:
         self._language = language
         self._words = WORDS[language]
         self._offset = timedelta(minutes=offset_min)
+        one_day = self._at(told.from_ms, "%Y%m%d") == self._at(told.to_ms, "%Y%m%d")
+        self._clock = "%H:%M:%S" if one_day else "%m-%d %H:%M:%S"
 
     def whole(self) -> str:
         title = f"{self._words['title']} · {html.escape(self._told.room)}"
@@ -84,10 +86,10 @@ class _Page:
             f"{self._head()}{self._sums()}{self._law()}{self._why()}{self._said()}{self._ledger()}</main></body></html>\n"
         )
 
-    def _at(self, ms: int, form: str = "%H:%M:%S") -> str:
+    def _at(self, ms: int, form: str = "") -> str:
         """Unix milliseconds as a clock shows them; a platform's time may be any number."""
         try:
-            return (datetime.fromtimestamp(ms / 1_000, UTC) + self._offset).strftime(form)
+            return (datetime.fromtimestamp(ms / 1_000, UTC) + self._offset).strftime(form or self._clock)
         except (ValueError, OverflowError, OSError):
             return "?"
 
@@ -138,7 +140,7 @@ class _Page:
 
     def _turn(self, turn: TurnSettled) -> str:
         ends = f' · <span class="failed">{self._ending(turn)}</span>' if turn.state == "failed" else ""
-        asked = f'<div class="asked">{self._asked(turn.event)}{ends}</div>'
+        asked = f'<div class="asked">{self._asked(turn.event, turn.amount_fen)}{ends}</div>'
         lines = (
             f"<p><time>{self._at(said.from_ms)}</time><span>{text(said.text)}</span></p>" for said in turn.captions
         )
@@ -148,11 +150,11 @@ class _Page:
         word = self._words["cut" if turn.captions else "unheard"]
         return f"{word}: {text(reason(turn.reason, self._language))}"
 
-    def _asked(self, event: LiveEvent | None) -> str:
+    def _asked(self, event: LiveEvent | None, fen: int) -> str:
         """Who is answered, and what he did; an idle topic is nobody's."""
         if event is None or event.kind is Kind.SCHEDULE:
             return self._words["nobody"]
-        paid = f' <span class="paid">{yuan(event.amount_fen)}</span>' if event.amount_fen else ""
+        paid = f' <span class="paid">{yuan(fen)}</span>' if fen else ""
         return f"<b>{self._name(event)}</b> · {self._kind(event)}{paid} {self._what(event)}"
 
     def _kind(self, event: LiveEvent) -> str:

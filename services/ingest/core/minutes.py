@@ -85,21 +85,27 @@ class Minutes:
 
     def ended(self, orders: Sequence[Order], at_ms: int) -> list[TurnSettled]:
         """The records of the turns that end by these orders, each once."""
-        ends = [order.decided for order in orders if isinstance(order, Decide) and order.decided.choice in ENDS]
-        return [self._record(end, at_ms) for end in ends if end.turn and self._settled.add(end.turn)]
+        ends: dict[str, list[Decided]] = {}
+        for order in orders:
+            if isinstance(order, Decide) and order.decided.turn and order.decided.choice in ENDS:
+                ends.setdefault(order.decided.turn, []).append(order.decided)
+        return [self._record(told, at_ms) for turn, told in ends.items() if self._settled.add(turn)]
 
-    def _record(self, end: Decided, at_ms: int) -> TurnSettled:
-        said = self._turns.pop(end.turn, _Turn()).said
+    def _record(self, told: Sequence[Decided], at_ms: int) -> TurnSettled:
+        """`told` are the decisions about each event that the turn answers."""
+        end, said = told[0], self._turns.pop(told[0].turn, _Turn()).said
         spoken, event = end.choice == "settle", end.event
-        captions = (Heard(text=each.text, from_ms=self._ms(each.begin), to_ms=self._ms(each.end)) for each in said)
         return TurnSettled(
             turn=end.turn,
             lane=event.lane if event else Lane.CHAT,
             event=event,
+            amount_fen=sum(each.event.amount_fen for each in told if each.event),
             state="spoken" if spoken else "failed",
             reason="" if spoken else end.reason,
             at_ms=at_ms,
-            captions=tuple(captions),
+            captions=tuple(
+                Heard(text=each.text, from_ms=self._ms(each.begin), to_ms=self._ms(each.end)) for each in said
+            ),
         )
 
     def _ms(self, at: int) -> int:
