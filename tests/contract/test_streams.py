@@ -47,5 +47,5 @@ def test_no_two_keys_share_a_name() -> None:
     """The head of each key, and each stream, is its own."""
     heads = [key.of("") for key in streams.KEYS]
     names = [stream.name.partition(":")[0] + stream.name.rpartition(":")[2] for stream in streams.WORK_STREAMS]
-    others = [streams.DEAD, streams.SILENCE, streams.INTERRUPTS]
+    others = [streams.DEAD, streams.SILENCE, streams.INTERRUPTS, streams.CRON, streams.CRON_TERM]
     assert len(set(heads + names + others)) == len(heads + names + others)

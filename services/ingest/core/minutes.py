@@ -39,6 +39,7 @@ class Minutes:
         self._timeline = Timeline()
         self._floor = Floor(AIR_RATE, origin_ms)
         self._turns: dict[str, _Turn] = {}
+        self._latest = ""
         self._settled = Recent(TURNS)
         self._counted = (0, 0, Counter[str]())
 
@@ -46,7 +47,7 @@ class Minutes:
         """One entry of the session, with the broker's time of it."""
         epoch, ms = self._timeline.epoch, max(ms, self._floor.origin_ms)
         outs = self._timeline.feed(message, blob)
-        if self._timeline.epoch > epoch or (isinstance(message, TurnDropped) and message.turn in self._turns):
+        if self._timeline.epoch > epoch or (isinstance(message, TurnDropped) and message.turn == self._latest):
             self._cut(ms)
         for out in outs:
             self._hear(ms, out)
@@ -56,9 +57,9 @@ class Minutes:
             case Caption(turn=turn):
                 self._turn(turn).begun = out
             case Sound(turn=turn, pcm=pcm):
-                self._lay(ms, self._turn(turn), len(pcm) // 2)
+                self._lay(ms, turn, len(pcm) // 2)
             case Lost(turn=turn, samples=samples):
-                self._lay(ms, self._turn(turn), samples)
+                self._lay(ms, turn, samples)
             case _:
                 pass
 
@@ -67,13 +68,13 @@ class Minutes:
             del self._turns[next(iter(self._turns))]
         return self._turns.setdefault(turn, _Turn())
 
-    def _lay(self, ms: int, turn: _Turn, samples: int) -> None:
-        begin = self._floor.place(samples, ms)
+    def _lay(self, ms: int, name: str, samples: int) -> None:
+        begin, turn, self._latest = self._floor.place(samples, ms), self._turn(name), name
         if turn.begun:
             turn.said.append(_Said(turn.begun.text, begin, begin))
             turn.begun = None
-        if turn.said:
-            turn.said[-1].end = begin + samples
+        for said in turn.said[-1:]:
+            said.end = begin + samples
 
     def _cut(self, ms: int) -> None:
         """What lay ahead is not heard."""
@@ -84,12 +85,15 @@ class Minutes:
             turn.begun = None
 
     def ended(self, orders: Sequence[Order], at_ms: int) -> list[TurnSettled]:
-        """The records of the turns that end by these orders, each once."""
+        """The records of the turns that end by these orders, each once. What lay ahead of one that is dropped is not heard."""
         ends: dict[str, list[Decided]] = {}
         for order in orders:
             if isinstance(order, Decide) and order.decided.turn and order.decided.choice in ENDS:
                 ends.setdefault(order.decided.turn, []).append(order.decided)
-        return [self._record(told, at_ms) for turn, told in ends.items() if self._settled.add(turn)]
+        new = [told for turn, told in ends.items() if self._settled.add(turn)]
+        if any(told[0].choice == "drop" and told[0].turn == self._latest for told in new):
+            self._cut(at_ms)
+        return [self._record(told, at_ms) for told in new]
 
     def _record(self, told: Sequence[Decided], at_ms: int) -> TurnSettled:
         """`told` are the decisions about each event that the turn answers."""
