@@ -11,7 +11,9 @@ from typing import Any, cast
 import pytest
 from rq import Retry
 
-from services.gateway.jobs import NAME
+from services.contract.ingest import Kind, Lane, LedgerRow, LiveEvent
+from services.gateway.jobs import NAME, expire
+from services.runtime.bus import connect
 from tests.conftest import WORK, ask, broker
 from tests.gateway.hands import CONFIG, Eyes, Jobs, alive, children, descendants, jobs, until
 
@@ -184,3 +186,31 @@ def test_a_broken_configuration_ends_it(tmp_path: Path, broker_url: str) -> None
 def test_rq_finds_the_functions_under_this_name() -> None:
     """The name under which jobs are put in is the module's own."""
     assert __import__(NAME, fromlist=["expire"]).expire.__module__ == NAME
+
+
+async def test_expiry_by_the_policy(tmp_path: Path, broker_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files and rows that are older than `keep` says go, `forever` keeps all; a dry run says the same and does nothing."""
+    keep = "keep: {audio: 2d, recordings: forever, reports: 2d, ledger: 2d, shows: 2d}\n"
+    (tmp_path / "onair.yaml").write_text(CONFIG + keep)
+    for name, value in {"CONFIG": tmp_path / "onair.yaml", "DATA": tmp_path}.items():
+        monkeypatch.setenv(f"ONAIR_{name}", str(value))
+    monkeypatch.setenv("WORK_REDIS_URL", broker_url)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "reports").symlink_to(tmp_path / "elsewhere")
+    for folder in ("audio", "recordings", "reports", "work"):
+        file = tmp_path / folder / "old"
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(b"123")
+        os.utime(file, (1, 1))
+    redis = connect(broker_url)
+    event = LiveEvent(id="a", room="gone", source="api", kind=Kind.SUPER_CHAT, lane=Lane.PAID, at_ms=0)
+    await redis.hset("ledger:gone", "a", LedgerRow(event=event, state="spoken", at_ms=1).to_json())  # pyright: ignore[reportGeneralTypeIssues]  redis-py leaves it open
+    told = {"audio": {"files": 1, "bytes": 3}, "reports": "it is a link, which is not followed", "ledger": 1}
+    assert await expire(dry_run=True) == {"dry_run": True, **told}
+    assert (tmp_path / "audio" / "old").exists()
+    assert await expire() == {"dry_run": False, **told}
+    left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("old"))  # noqa: ASYNC240  a few files
+    assert left == ["elsewhere/old", "recordings/old", "work/old"]
+    assert await redis.exists("ledger:gone") == 0
+    assert await expire() == {"dry_run": False, "reports": told["reports"]}
+    await redis.aclose()
