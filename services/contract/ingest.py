@@ -195,6 +195,7 @@ class TurnSettled(Message):
     """What was paid for all that it answers, in 1/100 CNY."""
     state: Literal["spoken", "failed"]
     reason: str = ""
+    """A stable word; `in_part` as in the ledger."""
     at_ms: int = Field(ge=0)
     captions: tuple[Heard, ...] = ()
     """What was heard of it, as far as the session still had it."""

@@ -5,7 +5,6 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -18,6 +17,7 @@ from services.gateway.adapters import rq_work
 from services.gateway.adapters.disk import FOLDERS, Shelf, forget
 from services.gateway.core.report import Material, gather
 from services.gateway.core.report_page import page
+from services.gateway.settings import JobsSettings
 from services.gateway.settings import jobs as settings
 from services.runtime import logs, scripts
 from services.runtime.bus import Bus, connect
@@ -42,7 +42,7 @@ LIVED_S = 30.0
 
 async def expire(*, dry_run: bool = False) -> dict[str, Any]:
     """Delete what `keep` of the configuration does not keep any longer; how much of each. `dry_run` only counts."""
-    machine = settings()
+    machine = settings().common
     keep = machine.config().keep
     found = {**_files(machine, keep, dry_run=dry_run), **await _rows(machine, keep, dry_run=dry_run)}
     told = {name: count for name, count in found.items() if count}
@@ -78,7 +78,7 @@ async def _rows(machine: Common, keep: Keep, *, dry_run: bool) -> dict[str, int]
 
 async def report(id_: str, room: str, language: str, since_ms: int) -> dict[str, Any]:
     """Write the report of a room's show since then; where it lies, and its sums."""
-    machine = settings()
+    machine = settings().common
     redis = connect(machine.work_url)
     show = Show(redis)
     try:
@@ -166,11 +166,12 @@ class Clock:
                 await self._scripts.run(scripts.RELEASE, [streams.CRON], [self._me])
 
 
-def build(machine: Common, every_s: Mapping[rq_work.Work, int]) -> Service:
+def build(wanted: JobsSettings) -> Service:
     """The service; raises Failure(BAD_CONFIG)."""
+    machine = wanted.common
     machine.config()
     bus = Bus(machine.work_url, ())
-    hand, clock = Hand(bus), Clock(bus, rq_work.Cron(machine.work_url, every_s))
+    hand, clock = Hand(bus), Clock(bus, rq_work.Cron(machine.work_url, {expire: EVERY_S}))
     service = Service(machine, bus, checks={"worker": hand.check}, closers=[clock.close])
     service.loops += [hand.run, partial(forever, clock.step, RENEW_S)]
     return service
@@ -179,8 +180,8 @@ def build(machine: Common, every_s: Mapping[rq_work.Work, int]) -> Service:
 def main(argv: list[str]) -> None:
     """The service, or with `worker` the process that it keeps running."""
     if argv != [WORKER]:
-        run(lambda: build(settings(), {expire: EVERY_S}))
-    machine = settings()
+        run(settings, build)
+    machine = settings().common
     logs.configure(machine.service, machine.log_level, debug=machine.debug)
     rq_work.ends_with(os.getppid())
     rq_work.work(machine.work_url)

@@ -43,6 +43,13 @@ def read(environ: Mapping[str, str] = os.environ) -> Settings:
     )
 
 
-def jobs(environ: Mapping[str, str] = os.environ) -> Common:
+@dataclass(frozen=True)
+class JobsSettings:
+    """The machine's part: what a job decides by is read when it begins."""
+
+    common: Common
+
+
+def jobs(environ: Mapping[str, str] = os.environ) -> JobsSettings:
     """Settings of the process that does the gateway's jobs; raises Failure(BAD_CONFIG)."""
-    return common("jobs", environ)
+    return JobsSettings(common("jobs", environ))

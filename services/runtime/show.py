@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import structlog
+from pydantic_core import to_json
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
@@ -166,7 +167,8 @@ class Show:
         if dry_run:
             return len(old)
         for at in range(0, len(old), PAGE):
-            gone += int(await self._scripts.run(scripts.FORGET, keys, [before_ms, *old[at : at + PAGE]]))
+            some = [part for id_ in old[at : at + PAGE] for part in (id_, b'"id":' + to_json(id_))]
+            gone += int(await self._scripts.run(scripts.FORGET, keys, [before_ms, *some]))
         return gone
 
     async def trim(self, room: str, before_ms: int, *, dry_run: bool = False) -> int:

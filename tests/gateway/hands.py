@@ -1,5 +1,6 @@
 """`services.gateway.jobs` as processes on a broker of a test, and what rq says of them."""
 
+import asyncio
 import json
 import os
 import signal
@@ -12,9 +13,11 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from services.gateway.adapters.rq import Rq
+from rq import Queue
+
+from services.gateway.adapters.rq import QUEUE, Rq, connect
 from services.gateway.core.ports import JobSeen, JobsSeen
 
 ROOT = Path(__file__).parents[2]
@@ -115,16 +118,21 @@ class Eyes:
 
     def __init__(self, url: str) -> None:
         self.rq = Rq(url)
+        self.redis: Any = connect(url)
+        self.queue: Any = Queue(QUEUE, connection=self.redis)
+
+    def close(self) -> None:
+        self.redis.close()
+        asyncio.run(self.rq.close())
 
     def all(self) -> JobsSeen:
-        return cast("JobsSeen", self.rq._snapshot(100))
+        return asyncio.run(self.rq.snapshot(100))
 
     def job(self, id_: str) -> JobSeen:
-        found = self.rq._job(id_)
+        found = asyncio.run(self.rq.job(id_))
         assert found
         return found
 
     def ask(self, function: str, *args: object, **options: Any) -> str:
         """Put in any function that can be imported; the id of the job."""
-        job = self.rq._queue.enqueue_call(function, args=args, timeout=60, **options)
-        return job.id
+        return str(self.queue.enqueue_call(function, args=args, timeout=60, **options).id)

@@ -6,7 +6,6 @@ import subprocess
 import time
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any, cast
 
 import pytest
 from rq import Retry
@@ -27,7 +26,7 @@ def eyes(broker_url: str) -> Generator[Eyes]:
     """What rq's registries say."""
     found = Eyes(broker_url)
     yield found
-    found.rq._redis.close()
+    found.close()
 
 
 @pytest.fixture
@@ -67,7 +66,7 @@ def test_two_processes_are_one_cron(tmp_path: Path, broker_url: str, eyes: Eyes)
     second.mkdir()
     with jobs(first, broker_url) as a, jobs(second, broker_url) as b:
         until(lambda: a.ready() and b.ready() and eyes.all().counts["finished"], lambda: (a.log, b.log))
-        assert len(eyes.all().workers) == 2
+        until(lambda: len(eyes.all().workers) == 2, eyes.all)
         holds = [each for each in (a, b) if each.said("this process is the cron")]
         assert len(holds) == 1
         other = b if holds == [a] else a
@@ -152,7 +151,7 @@ def test_it_heals_when_the_broker_comes_back(tmp_path: Path) -> None:
     with broker(tmp_path, *WORK) as url, jobs(tmp_path / "data", url) as one:
         until(one.ready, lambda: one.log)
         eyes, port = Eyes(url), int(url.rpartition(":")[2])
-        pid = int(cast("Any", eyes.rq._redis).info("server")["process_id"])
+        pid = int(eyes.redis.info("server")["process_id"])
         before = eyes.ask(SLEEP, 0)
         until(lambda: eyes.job(before).state == "finished")
         argv = (Path(f"/proc/{pid}/exe").readlink(), "--port", str(port), "--dir", str(tmp_path), *WORK)
@@ -171,6 +170,7 @@ def test_it_heals_when_the_broker_comes_back(tmp_path: Path) -> None:
             assert time.monotonic() - back < 5
             assert eyes.job(before).state == "finished"
         finally:
+            eyes.close()
             again.terminate()
             again.wait(20)
 

@@ -139,7 +139,7 @@ class _Page:
         return f"<h2>{words['said']}</h2>\n{turns}\n"
 
     def _turn(self, turn: TurnSettled) -> str:
-        ends = f' · <span class="failed">{self._ending(turn)}</span>' if turn.state == "failed" else ""
+        ends = f' · <span class="{turn.state}">{self._ending(turn)}</span>' if turn.reason else ""
         asked = f'<div class="asked">{self._asked(turn.event, turn.amount_fen)}{ends}</div>'
         lines = (
             f"<p><time>{self._at(said.from_ms)}</time><span>{text(said.text)}</span></p>" for said in turn.captions
@@ -147,8 +147,8 @@ class _Page:
         return f'<div class="turn">{asked}{"".join(lines)}</div>\n'
 
     def _ending(self, turn: TurnSettled) -> str:
-        word = self._words["cut" if turn.captions else "unheard"]
-        return f"{word}: {text(reason(turn.reason, self._language))}"
+        why = text(reason(turn.reason, self._language))
+        return why if turn.state == "spoken" else f"{self._words['cut' if turn.captions else 'unheard']}: {why}"
 
     def _asked(self, event: LiveEvent | None, fen: int) -> str:
         """Who is answered, and what he did; an idle topic is nobody's."""

@@ -113,6 +113,7 @@ REASONS: Mapping[str, tuple[str, str]] = {
     "sound_lost": ("声音丢失", "its sound was lost"),
     "preempted": ("让位给付费内容", "made way for what was paid for"),
     "idle": ("闲聊未说完", "idle talk that was not finished"),
+    "in_part": ("有一句没能说出", "without a sentence that could not be spoken"),
     "empty": ("没有内容", "nothing to answer"),
     "restarted": ("主控重启", "the director was restarted"),
 }

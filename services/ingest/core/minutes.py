@@ -12,6 +12,8 @@ from services.ingest.core.tally import Tally
 from services.runtime.timeline import Caption, Floor, Lost, Out, Sound, Timeline
 
 ENDS = ("settle", "drop")
+PLAIN = ("spoken", "idle")
+"""Reasons of a turn that was spoken to its end."""
 TURNS = 16
 """Turns whose captions are remembered: one is on air, and one may be prepared."""
 
@@ -105,7 +107,7 @@ class Minutes:
             event=event,
             amount_fen=sum(each.event.amount_fen for each in told if each.event),
             state="spoken" if spoken else "failed",
-            reason="" if spoken else end.reason,
+            reason="" if spoken and end.reason in PLAIN else end.reason,
             at_ms=at_ms,
             captions=tuple(
                 Heard(text=each.text, from_ms=self._ms(each.begin), to_ms=self._ms(each.end)) for each in said

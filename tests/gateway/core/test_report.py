@@ -20,7 +20,7 @@ ALLOWED = {"html", "head", "meta", "title", "style", "body", "main", "h1", "h2",
 
 
 def event(id_: str = "a", at_ms: int = T0, name: str = "Ann", **fields: Any) -> LiveEvent:
-    given = {"kind": Kind.SUPER_CHAT, "amount_fen": 3_000, "text": "hello", **fields}
+    given: dict[str, Any] = {"kind": Kind.SUPER_CHAT, "amount_fen": 3_000, "text": "hello", **fields}
     return LiveEvent(
         id=id_, room="demo", source="api", lane=Lane.PAID, viewer=Viewer(name=name), at_ms=at_ms, **given
     )  # fmt: skip
@@ -119,6 +119,8 @@ def test_the_page_in_english() -> None:
         "waited too long</bdi> <b>1</b>", '<td class="waiting">waiting',
     ):  # fmt: skip
         assert part in shown
+    part = page(report(turn("a", T0, "One.", reason="in_part")), "zh")
+    assert '<span class="spoken"><bdi>有一句没能说出</bdi></span>' in part
     assert "UTC-03:30" in page(told, "xx", -210)
 
 

@@ -42,7 +42,7 @@ def minutes(*entries: tuple[int, Message, bytes], origin: int = T0) -> Minutes:
     return found
 
 
-def end(turn: str, choice: str = "settle", reason: str = "paid_first", event: object = None) -> Order:
+def end(turn: str, choice: str = "settle", reason: str = "spoken", event: object = None) -> Order:
     return Decide(Decided.model_validate({"choice": choice, "reason": reason, "turn": turn, "event": event}))
 
 
@@ -81,6 +81,13 @@ def test_a_turn_is_on_the_record_once() -> None:
     ]
     assert only(kept.ended(orders, T0)).amount_fen == 200
     assert kept.ended(orders[1:], T0) == []
+
+
+def test_a_sentence_that_was_skipped_is_told() -> None:
+    """Spoken all the same; idle talk that was spoken has no reason."""
+    for told, reason in (("in_part", "in_part"), ("idle", ""), ("spoken", "")):
+        record = only(minutes(*made("t", 1, "One.")).ended([end("t", reason=told)], T0 + 1_000))
+        assert (record.state, record.reason) == ("spoken", reason)
 
 
 def test_other_decisions_end_nothing() -> None:
