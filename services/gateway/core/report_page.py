@@ -42,6 +42,7 @@ time{color:var(--soft);font-variant-numeric:tabular-nums;white-space:nowrap}
 .paid{color:var(--wait);font-weight:600;white-space:nowrap}
 table{border-collapse:collapse;width:100%;font-size:.92rem}
 th{text-align:left;color:var(--soft);font-weight:500;font-size:.85rem}
+th:nth-child(2){min-width:7.5rem}
 th,td{padding:.45rem .5rem;border-bottom:1px solid var(--line);vertical-align:top;overflow-wrap:anywhere}
 .n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .spoken{color:var(--good)}.failed{color:var(--bad);font-weight:600}.waiting{color:var(--wait)}
