@@ -193,8 +193,8 @@ class Room:
     async def _renew(self) -> None:
         for beat in itertools.count(1):
             await asyncio.sleep(RENEW_S)
-            if beat % COUNT_S == 0 and (counted := self._minutes.count(self._tally, now_ms())):
-                await self._held(self._desk.show.keep(self._term, counted))
+            if beat % COUNT_S == 0 and (counted := self._tally.count(now_ms())):
+                await self._held(self._desk.show.write(self._term, counted))
             term = await self._desk.show.lease(self._cast.room, self._term.me)
             if term is None or term.number != self._term.number:
                 raise LeaseLostError(self._cast.room)
@@ -221,7 +221,7 @@ class Room:
         todo = list(orders)
         while todo:
             for record in self._minutes.ended(todo, now_ms()):
-                await self._held(self._desk.show.keep(self._term, record))
+                await self._held(self._desk.show.write(self._term, record))
             todo[:0] = await self._do(todo.pop(0))
         self._progress.keep(turn.id for turn in self._director.floor)
 

@@ -138,7 +138,7 @@ class Show:
         rows, lane = await pipe.execute()
         return _rows(rows), _waiting(lane)
 
-    async def keep(self, term: Term, record: TurnSettled | Counted) -> Verdict:
+    async def write(self, term: Term, record: TurnSettled | Counted) -> Verdict:
         """Add to what lasts of the show. GONE: not ours."""
         keys = [*self._keys(term)[:2], streams.SHOW.of(term.room)]
         return await self._direct(scripts.KEEP, keys, term, record.type, record.to_json())

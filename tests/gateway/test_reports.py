@@ -90,7 +90,7 @@ async def test_a_report_is_asked_for_made_and_served(door: Door) -> None:
     term = await show.lease("demo", "me")
     assert term
     said = Heard(text="谢谢小明！", from_ms=now_ms(), to_ms=now_ms() + 900)
-    await show.keep(
+    await show.write(
         term, TurnSettled(turn="demo-1", event=event("小明"), state="spoken", at_ms=now_ms(), captions=(said,))
     )
     asked = await door.client.post(ASK, json={"hours": 2})

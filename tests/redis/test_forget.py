@@ -129,9 +129,9 @@ async def test_what_lasts_of_a_show(redis: Any) -> None:
         TurnSettled(turn="t", state="spoken", at_ms=1, captions=(Heard(text="Hi.", from_ms=0, to_ms=1),)),
         Counted(at_ms=2, received=3, answered=1, dropped={"stale": 2}),
     ]
-    assert [await show.keep(term, each) for each in kept] == [Verdict.OK, Verdict.OK]
-    assert await show.keep(Term(ROOM, "me", term.number + 1), kept[0]) is Verdict.GONE
-    assert await show.keep(Term(ROOM, "other", term.number), kept[0]) is Verdict.GONE
+    assert [await show.write(term, each) for each in kept] == [Verdict.OK, Verdict.OK]
+    assert await show.write(Term(ROOM, "me", term.number + 1), kept[0]) is Verdict.GONE
+    assert await show.write(Term(ROOM, "other", term.number), kept[0]) is Verdict.GONE
     assert [each async for each in show.record(ROOM)] == kept
     last = int((await redis.xrevrange(KEYS[3], count=1))[0][0].split(b"-")[0])
     assert [each async for each in show.record(ROOM, last + 1)] == []

@@ -1,14 +1,12 @@
-"""What lasts of a show: of each turn that ended what was heard of it and when, and how much came and was dropped."""
+"""What lasts of a show: of each turn that ended what was heard of it, and when."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from services.contract.ingest import Counted, Decided, Heard, Lane, TurnDropped, TurnSettled
+from services.contract.ingest import Decided, Heard, Lane, TurnDropped, TurnSettled
 from services.contract.message import Message
 from services.contract.tts import AIR_RATE
 from services.ingest.core.items import Decide, Order, Recent
-from services.ingest.core.tally import Tally
 from services.runtime.timeline import Caption, Floor, Lost, Out, Sound, Timeline
 
 ENDS = ("settle", "drop")
@@ -43,7 +41,6 @@ class Minutes:
         self._turns: dict[str, _Turn] = {}
         self._latest = ""
         self._settled = Recent(TURNS)
-        self._counted = (0, 0, Counter[str]())
 
     def feed(self, ms: int, message: Message, blob: bytes = b"") -> None:
         """One entry of the session, with the broker's time of it."""
@@ -116,14 +113,3 @@ class Minutes:
 
     def _ms(self, at: int) -> int:
         return self._floor.origin_ms + at * 1_000 // AIR_RATE
-
-    def count(self, tally: Tally, at_ms: int) -> Counted | None:
-        """What came and was dropped since the last time; None where there is nothing new."""
-        received, answered, dropped = self._counted
-        more = {reason: count - dropped[reason] for reason, count in tally.dropped.items() if count > dropped[reason]}
-        if tally.received == received and tally.answered == answered and not more:
-            return None
-        self._counted = (tally.received, tally.answered, Counter(tally.dropped))
-        return Counted(
-            at_ms=at_ms, received=tally.received - received, answered=tally.answered - answered, dropped=more
-        )

@@ -1,9 +1,6 @@
-"""What is put on the record of a show: what was heard and when, each turn once, each count once."""
+"""What is put on the record of a show: what was heard and when, each turn once."""
 
 import itertools
-
-from hypothesis import given
-from hypothesis import strategies as st
 
 from services.contract.gateway import Interrupted
 from services.contract.ingest import Decided, Heard, Lane, TurnAired, TurnDropped, TurnSettled
@@ -12,7 +9,6 @@ from services.contract.message import Message
 from services.contract.tts import AIR_RATE, SpeechChunk, SpeechEnded, SpeechStarted
 from services.ingest.core.items import Decide, Order, Settle
 from services.ingest.core.minutes import TURNS, Minutes
-from services.ingest.core.tally import Tally
 from tests.ingest.core.made import T0, chat, gift, paid
 
 SECOND = bytes(2 * AIR_RATE)
@@ -152,31 +148,3 @@ def test_old_turns_are_forgotten() -> None:
     kept = minutes(*itertools.chain(*(made(f"t{no}", no, "One.") for no in range(1, TURNS + 3))))
     assert only(kept.ended([end("t1")], T0)).captions == ()
     assert len(only(kept.ended([end(f"t{TURNS + 2}")], T0)).captions) == 1
-
-
-@given(st.lists(st.sampled_from(["came", "twice", "answered", "dropped", "count"]), max_size=30))
-def test_counts_add_up(steps: list[str]) -> None:
-    """All that was counted is the sum of what is on the record, whenever it is put there; nothing new is no record."""
-    tally, kept, sums = Tally(), Minutes(T0), {"received": 0, "answered": 0, "dropped": 0}
-    for step in [*steps, "count"]:
-        match step:
-            case "came":
-                tally.event(chat("a"))
-            case "twice":
-                tally.duplicate()
-            case "answered":
-                tally.decided(Decided(choice="settle", reason="", event=chat("a")))
-            case "dropped":
-                tally.decided(Decided(choice="drop", reason="stale", event=chat("a")))
-            case _:
-                if counted := kept.count(tally, T0):
-                    more = {"received": counted.received, "answered": counted.answered}
-                    more["dropped"] = sum(counted.dropped.values())
-                    assert any(more.values())
-                    sums = {name: count + more[name] for name, count in sums.items()}
-    assert sums == {
-        "received": tally.received,
-        "answered": tally.answered,
-        "dropped": sum(tally.dropped.values()),
-    }
-    assert kept.count(tally, T0) is None
