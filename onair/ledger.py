@@ -22,12 +22,12 @@ from onair.show import tame
 from services.contract.failure import Code, Failure
 from services.contract.ingest import LedgerRow, LiveEvent
 from services.contract.tts import AIR_RATE
+from services.runtime.archive import Archive, Books
 from services.runtime.bus import connect
 from services.runtime.clock import now_ms
 from services.runtime.config import seconds
-from services.runtime.law import FINAL, Law, law
+from services.runtime.law import FINAL, Law
 from services.runtime.settings import common, secret
-from services.runtime.show import Show
 
 STATES = ("received", "chosen", "aired", *FINAL)
 LOST = "lost"
@@ -125,11 +125,11 @@ async def ledger(room: str, data: Path | None, wanted: Wanted | None = None) -> 
     folder = (data or common("onair", given).data).resolve()
     url = "" if data else secret(given, "WORK_REDIS_URL") or secret(given, "REDIS_URL")
     url = url or await asyncio.to_thread(_noted, folder)
-    rows, lane = await (read(url, room) if url else _from_disk(folder, room))
-    whole, since_ms = law(rows, lane), now_ms() - back_ms if back_ms else 0
+    books = await (read(url, room) if url else _from_disk(folder, room))
+    whole, since_ms = books.law, now_ms() - back_ms if back_ms else 0
     found = [
         line
-        for line in lines(rows, lane)
+        for line in lines(books.rows, books.lane)
         if line.row.event.at_ms >= since_ms and (not wanted.states or line.state in wanted.states)
     ]
     if wanted.json:
@@ -141,12 +141,11 @@ async def ledger(room: str, data: Path | None, wanted: Wanted | None = None) -> 
     return DONE if whole.holds else FAILED
 
 
-async def read(url: str, room: str) -> tuple[dict[str, LedgerRow], dict[str, LiveEvent]]:
+async def read(url: str, room: str) -> Books:
     """The room's rows and the events in its paid lane, of one moment; raises Failure(BUS_DOWN)."""
     redis = connect(url)
     try:
-        rows, lane = await Show(redis).books(room)
-        return rows, {entry.event.id: entry.event for entry in lane}
+        return await Archive(redis).books(room)
     except (RedisError, OSError) as error:
         raise Failure(Code.BUS_DOWN, f"the work broker does not answer ({error}); is its URL right?") from error
     finally:
@@ -163,7 +162,7 @@ def _noted(folder: Path) -> str:
         raise Failure(Code.BUS_DOWN, f"the onair in {folder} has no broker yet; try again in a moment") from error
 
 
-async def _from_disk(folder: Path, room: str) -> tuple[dict[str, LedgerRow], dict[str, LiveEvent]]:
+async def _from_disk(folder: Path, room: str) -> Books:
     """Start the folder's own work broker for the moment; raises Failure(NOT_FOUND) if nothing was ever kept there."""
     if not await asyncio.to_thread((folder / "work").is_dir):
         remedy = "name a folder by --data, or a broker by WORK_REDIS_URL"

@@ -20,12 +20,12 @@ from services.gateway.core.report_page import page
 from services.gateway.settings import JobsSettings
 from services.gateway.settings import jobs as settings
 from services.runtime import logs, scripts
+from services.runtime.archive import Archive
 from services.runtime.bus import Bus, connect
 from services.runtime.clock import now_ms
 from services.runtime.config import Keep
 from services.runtime.service import Service, forever, run
 from services.runtime.settings import Common
-from services.runtime.show import Show
 
 log = structlog.get_logger(__name__)
 NAME = "services.gateway.jobs"
@@ -65,10 +65,10 @@ def _files(machine: Common, keep: Keep, *, dry_run: bool) -> dict[str, Any]:
 async def _rows(machine: Common, keep: Keep, *, dry_run: bool) -> dict[str, int]:
     """Rows of ledgers, and what was kept of shows, of all rooms."""
     redis = connect(machine.work_url)
-    show, found = Show(redis), {"ledger": 0, "shows": 0}
+    archive, found = Archive(redis), {"ledger": 0, "shows": 0}
     try:
-        for room in await show.rooms():
-            for name, drop in (("ledger", show.forget), ("shows", show.trim)):
+        for room in await archive.rooms():
+            for name, drop in (("ledger", archive.forget), ("shows", archive.trim)):
                 if (kept_ms := keep.ms(name)) is not None:
                     found[name] += await drop(room, now_ms() - kept_ms, dry_run=dry_run)
     finally:
@@ -80,14 +80,14 @@ async def report(id_: str, room: str, language: str, since_ms: int) -> dict[str,
     """Write the report of a room's show since then; where it lies, and its sums."""
     machine = settings().common
     redis = connect(machine.work_url)
-    show = Show(redis)
+    archive = Archive(redis)
     try:
-        rows, lane = await show.books(room)
-        records = [record async for record in show.record(room, since_ms)]
+        books = await archive.books(room)
+        records = [record async for record in archive.record(room, since_ms)]
     finally:
         await redis.aclose()
-    waiting = [entry.event for entry in lane]
-    told = gather(Material(room, since_ms, now_ms(), list(rows.values()), waiting, records))
+    rows, lane = list(books.rows.values()), list(books.lane.values())
+    told = gather(Material(room, since_ms, now_ms(), rows, lane, records))
     path = Shelf(machine.data).write(id_, page(told, language, time.localtime().tm_gmtoff // 60))
     log.info("reported", room=room, id=id_, captions=told.sentences, law=told.law.holds)
     return {"file": f"{path.parent.name}/{path.name}", "captions": told.sentences, "law": told.law.holds}

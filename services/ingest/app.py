@@ -14,6 +14,7 @@ from services.ingest.core.ports import Source
 from services.ingest.core.requests import Cast
 from services.ingest.handlers import Desk, direct
 from services.ingest.settings import Settings
+from services.runtime.archive import Archive
 from services.runtime.bus import Bus
 from services.runtime.config import Config, Direction, seconds
 from services.runtime.service import Service
@@ -34,7 +35,7 @@ class ReplayOptions(BaseModel):
 def build(settings: Settings) -> Service:
     """The service; raises Failure(BAD_CONFIG) for a source whose options are wrong."""
     bus = Bus(settings.common.work_url, settings.common.live_urls)
-    desk = Desk(Show(bus.work), Work(bus.work), Sessions(bus))
+    desk = Desk(Show(bus.work), Archive(bus.work), Work(bus.work), Sessions(bus))
     loops: list[Callable[[], Awaitable[None]]] = []
     for name in settings.config.rooms:
         given = settings.config.rooms[name].sources

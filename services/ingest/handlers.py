@@ -23,6 +23,7 @@ from services.ingest.core.ports import Frame, Source
 from services.ingest.core.progress import Finished, Progress
 from services.ingest.core.requests import Cast, has_row, ledger_rows, turn_requested
 from services.ingest.core.tally import Tally
+from services.runtime.archive import Archive
 from services.runtime.clock import now_ms
 from services.runtime.metrics import EVENTS, REJECTED
 from services.runtime.sessions import Item, Sessions
@@ -49,6 +50,7 @@ class Desk:
     """What a room works with."""
 
     show: Show
+    archive: Archive
     work: Work
     sessions: Sessions
 
@@ -194,7 +196,7 @@ class Room:
         for beat in itertools.count(1):
             await asyncio.sleep(RENEW_S)
             if beat % COUNT_S == 0 and (counted := self._tally.count(now_ms())):
-                await self._held(self._desk.show.write(self._term, counted))
+                await self._held(self._desk.archive.write(self._term, counted))
             term = await self._desk.show.lease(self._cast.room, self._term.me)
             if term is None or term.number != self._term.number:
                 raise LeaseLostError(self._cast.room)
@@ -221,7 +223,7 @@ class Room:
         todo = list(orders)
         while todo:
             for record in self._minutes.ended(todo, now_ms()):
-                await self._held(self._desk.show.write(self._term, record))
+                await self._held(self._desk.archive.write(self._term, record))
             todo[:0] = await self._do(todo.pop(0))
         self._progress.keep(turn.id for turn in self._director.floor)
 

@@ -231,36 +231,3 @@ rows(7 + n, #ARGV)
 return 'ok'
 """
 )
-
-# KEYS lease, term, show; ARGV me, term, type, message
-KEEP = (
-    DIRECTS
-    + """
-redis.call('XADD', KEYS[3], '*', 't', ARGV[3], 'j', ARGV[4])
-return 'ok'
-"""
-)
-
-# KEYS ledger, paid, floor; ARGV Unix ms, then event id, the words by which a lane's entry or a turn in flight names it …
-# A row goes only if it is final, older than that, and nobody names its event: a director that starts would answer it again.
-FORGET = """
-local final = {spoken = true, failed = true, withdrawn = true}
-local named = {}
-for _, entry in ipairs(redis.call('XRANGE', KEYS[2], '-', '+')) do named[#named + 1] = entry[2][2] end
-for _, note in ipairs(redis.call('HVALS', KEYS[3])) do named[#named + 1] = note end
-local function pending(words)
-  for _, text in ipairs(named) do
-    if string.find(text, words, 1, true) then return true end
-  end
-  return false
-end
-local gone = 0
-for i = 2, #ARGV, 2 do
-  local good, row = pcall(cjson.decode, redis.call('HGET', KEYS[1], ARGV[i]) or '')
-  if good and type(row) == 'table' and final[row.state] and type(row.at_ms) == 'number'
-    and row.at_ms < tonumber(ARGV[1]) and not pending(ARGV[i + 1]) then
-    gone = gone + redis.call('HDEL', KEYS[1], ARGV[i])
-  end
-end
-return gone
-"""

@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import structlog
-from pydantic_core import to_json
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from services.contract import streams
-from services.contract.ingest import Counted, LedgerRow, LiveEvent, TurnRequested, TurnSettled
-from services.contract.message import BadMessageError, decode
+from services.contract.ingest import LedgerRow, LiveEvent, TurnRequested
 from services.runtime import envelope, scripts
 from services.runtime.bus import BLOCK_MS, HEAL_S
 from services.runtime.clock import now_ms
@@ -20,11 +18,7 @@ from services.runtime.work import Verdict
 
 log = structlog.get_logger(__name__)
 Rows = Sequence[LedgerRow]
-FINAL = frozenset({"spoken", "failed", "withdrawn"})
-"""States of a ledger's row after which nothing follows."""
 Lane = list[tuple[bytes, dict[bytes, bytes]]]
-PAGE = 200
-"""Rows or entries that are looked at in one go."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +73,8 @@ class Show:
     async def waiting(self, room: str, after: str = "-") -> list[Waiting]:
         """The paid lane after that entry, oldest first."""
         first = after if after == "-" else f"({after}"
-        return _waiting(cast("Lane", await self._redis.xrange(streams.PAID.of(room), first)))
+        found = cast("list[tuple[bytes, dict[bytes, bytes]]]", await self._redis.xrange(streams.PAID.of(room), first))
+        return [Waiting(id_.decode(), LiveEvent.from_json(fields[b"event"])) for id_, fields in found]
 
     async def follow(self, room: str, after: str) -> AsyncIterator[Waiting]:
         """The paid lane after that entry, as it grows, and the comments of the API, which are taken out of theirs.
@@ -128,55 +123,8 @@ class Show:
 
     async def ledger(self, room: str) -> dict[str, LedgerRow]:
         """Every paid event's row by its id."""
-        return _rows(cast("dict[bytes, bytes]", await self._redis.hgetall(streams.LEDGER.of(room))))
-
-    async def books(self, room: str) -> tuple[dict[str, LedgerRow], list[Waiting]]:
-        """Ledger and paid lane of one moment: read one after the other, what moves between them seems lost."""
-        pipe = self._redis.pipeline(transaction=True)
-        pipe.hgetall(streams.LEDGER.of(room))
-        pipe.xrange(streams.PAID.of(room))
-        rows, lane = await pipe.execute()
-        return _rows(rows), _waiting(lane)
-
-    async def write(self, term: Term, record: TurnSettled | Counted) -> Verdict:
-        """Add to what lasts of the show. GONE: not ours."""
-        keys = [*self._keys(term)[:2], streams.SHOW.of(term.room)]
-        return await self._direct(scripts.KEEP, keys, term, record.type, record.to_json())
-
-    async def record(self, room: str, since_ms: int = 0) -> AsyncIterator[TurnSettled | Counted]:
-        """What was kept of the room's show since then (the broker's clock), oldest first."""
-        key, after = streams.SHOW.of(room), str(since_ms)
-        while found := cast("Lane", await self._redis.xrange(key, after, count=PAGE)):
-            for _, fields in found:
-                yield cast("TurnSettled | Counted", decode(fields[b"t"].decode(), fields[b"j"]))
-            after = f"({found[-1][0].decode()}"
-
-    async def rooms(self) -> list[str]:
-        """Rooms of which anything is kept, whether or not they are configured any more."""
-        found: set[str] = set()
-        for key in (streams.LEDGER, streams.SHOW):
-            names = cast("AsyncIterator[bytes]", self._redis.scan_iter(match=key.of("*"), count=PAGE))  # pyright: ignore[reportUnknownMemberType]  redis-py leaves it open
-            found.update([name.decode().removeprefix(key.of("")) async for name in names])
-        return sorted(found)
-
-    async def forget(self, room: str, before_ms: int, *, dry_run: bool = False) -> int:
-        """Drop rows of the ledger that were final before then and that nothing waits for; how many."""
-        keys, gone = [key.of(room) for key in (streams.LEDGER, streams.PAID, streams.FLOOR)], 0
-        rows = cast("AsyncIterator[tuple[bytes, bytes]]", self._redis.hscan_iter(keys[0], count=PAGE))  # pyright: ignore[reportUnknownMemberType]  as in rooms
-        old = sorted({id_.decode() async for id_, body in rows if _forgettable(body, before_ms)})
-        if dry_run:
-            return len(old)
-        for at in range(0, len(old), PAGE):
-            some = [part for id_ in old[at : at + PAGE] for part in (id_, b'"id":' + to_json(id_))]
-            gone += int(await self._scripts.run(scripts.FORGET, keys, [before_ms, *some]))
-        return gone
-
-    async def trim(self, room: str, before_ms: int, *, dry_run: bool = False) -> int:
-        """Drop what was kept of the show before then (the broker's clock); how many entries."""
-        key = streams.SHOW.of(room)
-        if dry_run:
-            return len(cast("Lane", await self._redis.xrange(key, "-", f"({before_ms}")))
-        return int(await self._redis.xtrim(key, minid=str(before_ms), approximate=False))
+        found = cast("dict[bytes, bytes]", await self._redis.hgetall(streams.LEDGER.of(room)))
+        return {id_.decode(): LedgerRow.from_json(row) for id_, row in found.items()}
 
     @staticmethod
     def _keys(term: Term) -> list[str]:
@@ -195,20 +143,3 @@ def _seen(event: LiveEvent) -> str:
 
 def _flat(rows: Rows) -> list[str | bytes]:
     return [part for row in rows for part in (row.event.id, row.to_json())]
-
-
-def _rows(found: dict[bytes, bytes]) -> dict[str, LedgerRow]:
-    return {id_.decode(): LedgerRow.from_json(row) for id_, row in found.items()}
-
-
-def _waiting(found: Lane) -> list[Waiting]:
-    return [Waiting(id_.decode(), LiveEvent.from_json(fields[b"event"])) for id_, fields in found]
-
-
-def _forgettable(body: bytes, before_ms: int) -> bool:
-    """Whether the script is asked about this row; one that does not parse is kept for people to look at."""
-    try:
-        row = LedgerRow.from_json(body)
-    except BadMessageError:
-        return False
-    return row.state in FINAL and row.at_ms < before_ms

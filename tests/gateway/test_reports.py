@@ -20,6 +20,7 @@ from services.gateway.core.access import Rules
 from services.gateway.core.caps import Caps
 from services.gateway.core.ports import JobSeen
 from services.gateway.handlers import BusDesk
+from services.runtime.archive import Archive
 from services.runtime.bus import Bus
 from services.runtime.clock import now_ms
 from services.runtime.health import Health
@@ -90,7 +91,7 @@ async def test_a_report_is_asked_for_made_and_served(door: Door) -> None:
     term = await show.lease("demo", "me")
     assert term
     said = Heard(text="谢谢小明！", from_ms=now_ms(), to_ms=now_ms() + 900)
-    await show.write(
+    await Archive(door.work).write(
         term, TurnSettled(turn="demo-1", event=event("小明"), state="spoken", at_ms=now_ms(), captions=(said,))
     )
     asked = await door.client.post(ASK, json={"hours": 2})

@@ -32,6 +32,7 @@ from services.ingest.core.ports import Frame, Source
 from services.ingest.core.requests import Cast
 from services.ingest.handlers import Desk, direct
 from services.runtime import envelope
+from services.runtime.archive import Archive
 from services.runtime.bus import Bus
 from services.runtime.clock import now_ms
 from services.runtime.sessions import Item, Sessions
@@ -69,7 +70,7 @@ class Studio:
 
     def __init__(self, bus: Bus) -> None:
         self.bus = bus
-        self.desk = Desk(Show(bus.work), Work(bus.work), Sessions(bus))
+        self.desk = Desk(Show(bus.work), Archive(bus.work), Work(bus.work), Sessions(bus))
         self.tasks: set[asyncio.Task[None]] = set()
 
     @property

@@ -25,7 +25,7 @@ async def studio(broker_url: str, live_url: str) -> AsyncIterator[Studio]:
 
 
 async def record(studio: Studio) -> list[TurnSettled | Counted]:
-    return [each async for each in studio.desk.show.record(ROOM)]
+    return [each async for each in studio.desk.archive.record(ROOM)]
 
 
 async def test_a_turn_is_on_the_record_with_what_was_heard(studio: Studio) -> None:

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from services.contract import streams
 from services.contract.ingest import Counted, Heard, Kind, Lane, LedgerRow, LiveEvent, TurnSettled
 from services.ingest.core.items import Choice, Item, Turn
-from services.runtime import scripts
+from services.runtime import archive, scripts
+from services.runtime.archive import Archive
 from services.runtime.bus import connect
-from services.runtime.show import FINAL, Show, Term
+from services.runtime.law import FINAL
+from services.runtime.show import Show, Term
 from services.runtime.work import Verdict
 
 ROOM = "forgotten"
@@ -74,11 +76,11 @@ async def _forget(url: str, rows: Rows) -> None:
             await client.hset(KEYS[2], f"turn-{id_}", turn.to_json())
     named = [id_ for id_, (_, _, lane, floor) in rows.items() if lane or floor]
     gone = {id_ for id_, (state, at_ms, *_) in rows.items() if state in FINAL and at_ms < CUT_MS and id_ not in named}
-    show = Show(client)
-    old = await show.forget(ROOM, CUT_MS, dry_run=True)
+    show, kept = Show(client), Archive(client)
+    old = await kept.forget(ROOM, CUT_MS, dry_run=True)
     assert old == sum(state in FINAL and at_ms < CUT_MS for state, at_ms, *_ in rows.values())
     assert len(await show.ledger(ROOM)) == len(rows)
-    count = await show.forget(ROOM, CUT_MS)
+    count = await kept.forget(ROOM, CUT_MS)
     left = set(await show.ledger(ROOM))
     assert left >= set(rows) - gone
     # Turns have an id too: a row of the same name waits.
@@ -95,7 +97,7 @@ async def test_the_script_looks_again(redis: Any) -> None:
     run = scripts.Scripts(redis).run
     assert (
         await run(
-            scripts.FORGET,
+            archive.FORGET,
             KEYS[:3],
             [CUT_MS, *(part for id_ in ("again", "broken", "odd", "none") for part in (id_, id_))],
         )
@@ -108,7 +110,7 @@ async def test_a_row_that_does_not_parse_is_kept(redis: Any) -> None:
     """It is for people to look at; the others are forgotten all the same."""
     await redis.hset(KEYS[0], "broken", b"{")
     await redis.hset(KEYS[0], "old", row("old", "spoken", 0).to_json())
-    assert await Show(redis).forget(ROOM, CUT_MS) == 1
+    assert await Archive(redis).forget(ROOM, CUT_MS) == 1
     assert await redis.hkeys(KEYS[0]) == [b"broken"]
 
 
@@ -116,36 +118,36 @@ async def test_many_rows_go_in_pages(redis: Any) -> None:
     """More than one script may take, and exactly those."""
     rows = {f"e{no}": row(f"e{no}", "spoken", CUT_MS - 1 + no % 2).to_json() for no in range(1_001)}
     await redis.hset(KEYS[0], mapping=rows)
-    assert await Show(redis).forget(ROOM, CUT_MS) == 501
+    assert await Archive(redis).forget(ROOM, CUT_MS) == 501
     assert await redis.hlen(KEYS[0]) == 500
 
 
 async def test_what_lasts_of_a_show(redis: Any) -> None:
     """Only the holder of the lease adds to it; it is read from any time on, and trimmed by age alone."""
-    show = Show(redis)
+    show, kept = Show(redis), Archive(redis)
     term = await show.lease(ROOM, "me")
     assert term
-    kept = [
+    told = [
         TurnSettled(turn="t", state="spoken", at_ms=1, captions=(Heard(text="Hi.", from_ms=0, to_ms=1),)),
         Counted(at_ms=2, received=3, answered=1, dropped={"stale": 2}),
     ]
-    assert [await show.write(term, each) for each in kept] == [Verdict.OK, Verdict.OK]
-    assert await show.write(Term(ROOM, "me", term.number + 1), kept[0]) is Verdict.GONE
-    assert await show.write(Term(ROOM, "other", term.number), kept[0]) is Verdict.GONE
-    assert [each async for each in show.record(ROOM)] == kept
+    assert [await kept.write(term, each) for each in told] == [Verdict.OK, Verdict.OK]
+    assert await kept.write(Term(ROOM, "me", term.number + 1), told[0]) is Verdict.GONE
+    assert await kept.write(Term(ROOM, "other", term.number), told[0]) is Verdict.GONE
+    assert [each async for each in kept.record(ROOM)] == told
     last = int((await redis.xrevrange(KEYS[3], count=1))[0][0].split(b"-")[0])
-    assert [each async for each in show.record(ROOM, last + 1)] == []
-    assert ROOM in await show.rooms()
-    assert await show.trim(ROOM, last - 60_000) == 0
-    assert await show.trim(ROOM, last + 1, dry_run=True) == 2
-    assert [each async for each in show.record(ROOM)] == kept
-    assert await show.trim(ROOM, last + 1) == 2
-    assert [each async for each in show.record(ROOM)] == []
+    assert [each async for each in kept.record(ROOM, last + 1)] == []
+    assert ROOM in await kept.rooms()
+    assert await kept.trim(ROOM, last - 60_000) == 0
+    assert await kept.trim(ROOM, last + 1, dry_run=True) == 2
+    assert [each async for each in kept.record(ROOM)] == told
+    assert await kept.trim(ROOM, last + 1) == 2
+    assert [each async for each in kept.record(ROOM)] == []
 
 
 async def test_the_books_of_one_moment(redis: Any) -> None:
     """While events come in and are settled, nothing ever seems lost."""
-    show, done = Show(redis), asyncio.Event()
+    show, kept, done = Show(redis), Archive(redis), asyncio.Event()
 
     async def settle() -> None:
         for no in range(150):
@@ -161,8 +163,9 @@ async def test_the_books_of_one_moment(redis: Any) -> None:
 
     task, looked = asyncio.ensure_future(settle()), 0
     while not done.is_set() and not task.done():
-        rows, lane = await show.books(ROOM)
-        assert {id_ for id_, each in rows.items() if each.state not in FINAL} == {each.event.id for each in lane}
+        books = await kept.books(ROOM)
+        assert {id_ for id_, each in books.rows.items() if each.state not in FINAL} == set(books.lane)
+        assert books.law.holds
         looked += 1
     await task
     assert looked > 20
