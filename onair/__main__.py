@@ -103,21 +103,30 @@ def demo(
     raise typer.Exit(drive(run(wanted)))
 
 
-@app.command(epilog="Examples:  onair ledger main  ·  onair ledger demo --data data/demo")
+@app.command(
+    epilog="Examples:  onair ledger main  ·  onair ledger main --state failed --since 2h  ·  onair ledger main --json"
+)
 def ledger(
     room: Annotated[str, typer.Argument(help="The room's name.")],
+    state: Annotated[
+        list[str] | None, typer.Option(metavar="STATE", help="Only rows in this state; may be repeated.")
+    ] = None,
+    since: Annotated[str, typer.Option(metavar="TIME", help="Only what came since: 30m, 2h, 7d.")] = "",
+    json: Annotated[bool, typer.Option("--json", help="Print it for a program.")] = False,  # noqa: FBT002  an option
     data: Annotated[
         Path | None, typer.Option(help="Its folder. [default: the broker of $WORK_REDIS_URL, else $ONAIR_DATA or data]")
     ] = None,
 ) -> None:
-    """Show what became of what was paid for.
+    """Show what became of what was paid for: received, chosen, heard, failed or withdrawn, and why.
 
-    Exits 1 if received is not spoken + withdrawn + failed + waiting.
+    The last line is the conservation law of the whole ledger, whatever is shown. Exits 1 if it is broken: if received is
+    not spoken + withdrawn + failed + waiting.
     """
     from onair.drive import drive
+    from onair.ledger import Wanted
     from onair.ledger import ledger as run
 
-    raise typer.Exit(drive(run(room, data)))
+    raise typer.Exit(drive(run(room, data, Wanted(state or (), since, json))))
 
 
 @tries.command(epilog="Example:  onair try asr examples/weather-en.wav")

@@ -68,6 +68,24 @@ def say(
     raise typer.Exit(say_it(Wanted(text, room=room, server=server, token=token, data=data)))
 
 
+def report(
+    room: Annotated[str, typer.Argument(help="The room's name.")],
+    out: Annotated[Path | None, typer.Option(help="The file to write. [default: report-ROOM.html]")] = None,
+    language: Annotated[str, typer.Option(metavar="CODE", help="zh or en. [default: that of the room's persona]")] = "",
+    since: Annotated[str, typer.Option(metavar="TIME", help="Since when: 2h, 7d. [default: all that is kept]")] = "",
+    server: ServerOption = "",
+    token: TokenOption = "",
+    data: DataOption = None,
+) -> None:
+    """Ask for the report of a show and save it: sums, what was said when, the paid ledger, in one HTML file.
+
+    A job makes it; needs `onair up` on this machine, or a server with its jobs process.
+    """
+    from onair.report import Wanted, fetch
+
+    raise typer.Exit(fetch(Wanted(room, out, language, since, server, token, data)))
+
+
 def talk(
     server: ServerOption = "",
     token: TokenOption = "",
@@ -129,6 +147,9 @@ def import_(
 def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     app.command(epilog='Examples:  onair say "Back in five minutes!"  ·  onair say "你们好" --room main')(say)
+    app.command(epilog="Examples:  onair report main  ·  onair report main --since 12h --language en --out show.html")(
+        report
+    )
     app.command(
         epilog="Examples:  onair talk  ·  onair talk --system @teacher.txt --save answers  ·  "
         "onair talk --wav question.wav --server http://studio:8000  ·  echo 你好呀 | onair talk --mute"

@@ -145,6 +145,8 @@ async def watch(family: Family, plan: services.Plan) -> None:
 
     async with on_air(family, plan) as (bus, urls, address):
         say(f"watch and listen: {address}")
+        for part in services.parts(plan, urls, [services.JOBS]):  # nobody waits for it: it makes reports when asked
+            family.start(part)
         ports = {name: url_port(url) for name, url in (("work", urls.work), ("live", urls.lives[0]))}
         await show(family, Sessions(bus), ROOM, address, ports, say)
 

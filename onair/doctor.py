@@ -112,6 +112,8 @@ def plan(ground: Ground) -> list[tuple[str, Probe]]:
     elif any(ground.environ.get(name) for name in AMBIENT):
         remedy = "if the model is reached through it, write network.proxy in onair.yaml"
         ground.found.append(missing("network", "proxy", "the environment names one, which OnAir does not use", remedy))
+    keep = ground.config.keep.model_dump()
+    ground.found.append(findings.kept(keep, [name for name in keep if (ground.data / name).is_symlink()]))
     ground.found += rooms(ground.config)
     return found
 

@@ -146,6 +146,15 @@ def broker(name: str, where: str, version: str, settings: Mapping[str, str]) -> 
     return found or [ok("broker", name, f"{where}, Redis {version}{untold}")]
 
 
+def kept(terms: Mapping[str, str], links: Collection[str]) -> Finding:
+    """How long is kept what piles up; a folder that is a link is nobody's to empty."""
+    says = ", ".join(f"{name} {term}" for name, term in terms.items())
+    if not links:
+        return ok("machine", "kept", says)
+    remedy = "let ONAIR_DATA itself lie where there is room, or empty what the link names by other means"
+    return missing("machine", "kept", f"{says}; never deleted, being a link: {', '.join(links)}", remedy)
+
+
 def _version(text: str) -> tuple[int, ...]:
     """Major and minor; (0, 0) for what is none."""
     parts = [*text.split("."), "0"][:2]

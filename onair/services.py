@@ -1,4 +1,4 @@
-"""The six services as processes: which, how many of each, what they need installed, in which order they start."""
+"""The services as processes: which, how many of each, what they need installed, in which order they start."""
 
 import importlib.metadata
 import re
@@ -18,6 +18,10 @@ STAGE = ("asr", "llm", "tts", "avatar", "gateway")
 """Started together."""
 SERVICES = (*STAGE, "ingest")
 """ingest comes last: a room goes on air when all that answers it is ready."""
+JOBS = "jobs"
+"""The gateway's slow and scheduled work: a process beside the six."""
+PROCESSES = (*SERVICES, JOBS)
+MODULES = {JOBS: "gateway.jobs"}
 SINGLE = {
     "gateway": "it has one port",
     "avatar": "there is one puppet",
@@ -49,8 +53,9 @@ def parse_scale(texts: Iterable[str]) -> dict[str, int]:
     found: dict[str, int] = {}
     for text in texts:
         name, _, number = text.partition("=")
-        if name not in SERVICES:
-            raise Failure(Code.BAD_INPUT, f"--scale {text}: there is no service {name!r}; known: {', '.join(SERVICES)}")
+        if name not in PROCESSES:
+            known = ", ".join(PROCESSES)
+            raise Failure(Code.BAD_INPUT, f"--scale {text}: there is no service {name!r}; known: {known}")
         if not (number.isascii() and number.isdecimal()) or not 1 <= int(number) <= MOST:
             raise Failure(Code.BAD_INPUT, f"--scale {text}: write {name}=N with N from 1 to {MOST}")
         if name in SINGLE and int(number) > 1:
@@ -111,7 +116,7 @@ def parts(plan: Plan, urls: Urls, services: Iterable[str]) -> list[Part]:
         env = {**given, **gateway} if service == "gateway" else given
         for number in range(1, plan.scale.get(service, 1) + 1):
             name = f"{service}-{number}"
-            argv = (sys.executable, "-m", f"{plan.package}.{service}")
+            argv = (sys.executable, "-m", f"{plan.package}.{MODULES.get(service, service)}")
             found.append(Part(name, argv, env, plan.data / "logs" / f"{name}.log"))
     return found
 

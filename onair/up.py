@@ -75,7 +75,7 @@ async def up(wanted: Wanted) -> int:
         urls = await brokers.start(
             family, work=secret(given, "WORK_REDIS_URL") or secret(given, "REDIS_URL"), lives=lives
         )
-        notes = await services.start(family, plan, urls, services.STAGE)
+        notes = await services.start(family, plan, urls, (*services.STAGE, services.JOBS))
         await services.start(family, plan, urls, ("ingest",))
         rooms = ", ".join(config.rooms) or "none is configured"
         tell(f"rooms on air: {rooms}")

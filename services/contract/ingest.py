@@ -173,3 +173,39 @@ class LedgerRow(Message):
     """When the state was reached."""
     samples: int = 0
     """Samples that were aired for it."""
+
+
+class Heard(BaseModel):
+    """A sentence as it was heard on the show's clock: Unix milliseconds."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    text: str = Field(max_length=2_000)
+    from_ms: int = Field(ge=0)
+    to_ms: int = Field(ge=0)
+
+
+class TurnSettled(Message):
+    """The end of a turn of a room, for the record. Told twice where a director was lost between it and the ledger."""
+
+    turn: str
+    lane: Lane = Lane.CHAT
+    event: LiveEvent | None = None
+    """The first of those that it answers; None where nothing is known of it."""
+    amount_fen: int = Field(default=0, ge=0)
+    """What was paid for all that it answers, in 1/100 CNY."""
+    state: Literal["spoken", "failed"]
+    reason: str = ""
+    """A stable word; `in_part` as in the ledger."""
+    at_ms: int = Field(ge=0)
+    captions: tuple[Heard, ...] = ()
+    """What was heard of it, as far as the session still had it."""
+
+
+class Counted(Message):
+    """Events of a room since the `Counted` before it. Those of a director that was lost within seconds are missing."""
+
+    at_ms: int = Field(ge=0)
+    received: int = Field(ge=0)
+    answered: int = Field(ge=0)
+    dropped: dict[str, int]
+    """Reason → count."""

@@ -40,6 +40,8 @@ AUDIT = "audit"
 """Work: what operators did, with who and when; the newest `AUDIT_KEPT`."""
 WORKERS = "workers"
 """Work: a sorted set: `<service>:<name>` of each process by the Unix milliseconds at which it last said that it lives."""
+CRON, CRON_TERM = "rq:onair:cron", "rq:onair:term"
+"""Work: who puts in what is due by the clock; leased as a room is. All other `rq:*` keys are rq's own."""
 
 SESSION_KEPT_MS = 120_000
 """A session's entries are kept this long."""
@@ -76,6 +78,8 @@ ANSWER = Key("answer:<turn>", "work", ("llm", "ingest"), ("llm", "tts", "ingest"
 SPOKEN = Key("spoken:<turn>", "work", ("tts",), ("llm", "ingest", "gateway"))
 HISTORY = Key("history:<session>", "work", ("llm",), ("llm", "gateway"))
 LEDGER = Key("ledger:<room>", "work", ("ingest", "gateway"), ("gateway", "onair"))
+SHOW = Key("show:<room>", "work", ("ingest", "gateway"), ("gateway", "onair"))
+"""What lasts of a show: `TurnSettled` and `Counted`, until `keep.shows` of the configuration has passed."""
 FLOOR = Key("floor:<room>", "work", ("ingest",), ("ingest",))
 EPOCH = Key("epoch:<session>", "work", ("gateway", "ingest"), ("llm", "tts", "ingest", "gateway"))
 SEEN = Key("seen:<room>:<event>", "work", ("ingest", "gateway"), ("ingest", "gateway"))
@@ -91,7 +95,24 @@ SESSION = Key(
     ("gateway", "avatar", "ingest", "llm", "tts", "onair"),
 )
 CLIP = Key("clip:<session>", "live", ("gateway",), ("asr",))
-KEYS = (PAID, CHAT, ANSWER, SPOKEN, HISTORY, LEDGER, FLOOR, EPOCH, SEEN, LEASE, TERM, POOL, WORKER, SESSION, CLIP)
+KEYS = (
+    PAID,
+    CHAT,
+    ANSWER,
+    SPOKEN,
+    HISTORY,
+    LEDGER,
+    SHOW,
+    FLOOR,
+    EPOCH,
+    SEEN,
+    LEASE,
+    TERM,
+    POOL,
+    WORKER,
+    SESSION,
+    CLIP,
+)
 
 
 def speak(pool: str, kind: str) -> str:

@@ -11,7 +11,9 @@ import uvicorn
 from fastapi import FastAPI
 
 from services.contract.failure import Code, Failure
-from services.gateway.api import asr, chat, console, events, health, pages, stage
+from services.gateway.adapters.disk import Shelf
+from services.gateway.adapters.rq import Rq
+from services.gateway.api import asr, chat, console, events, health, pages, reports, stage
 from services.gateway.api.console import Booth
 from services.gateway.api.guard import Guard
 from services.gateway.api.http import on_failure
@@ -46,8 +48,11 @@ def build(settings: Settings, caps: Caps | None = None) -> Service:
     listener = listen(settings.host, settings.port)
     service = Service(settings.common, bus, note={"port": int(listener.getsockname()[1])})
     rooms, pools = tuple(settings.config.rooms), _pools(settings.config)
-    booth = Booth(BusPanel(bus, rooms, pools), BusHands(bus, rooms), settings.rules)
+    jobs = Rq(settings.common.work_url)
+    booth = Booth(BusPanel(bus, rooms, pools), BusHands(bus, rooms), settings.rules, jobs)
     app = web(BusDesk(bus), service.health, persona, settings.rules, caps, rooms, booth)
+    app.include_router(reports.router(jobs, Shelf(settings.common.data), caps, _languages(settings.config)))
+    service.closers.append(jobs.close)
     service.loops.append(partial(serve, app, listener))
     return service
 
@@ -85,6 +90,11 @@ def _persona(config: Config) -> str:
         known = ", ".join(sorted(config.personas)) or "none"
         raise Failure(Code.BAD_CONFIG, f"gateway.persona is {name!r}, who is not among the personas; known: {known}")
     return name
+
+
+def _languages(config: Config) -> dict[str, str]:
+    """Room → the language of who is on air there."""
+    return {name: config.personas[room.persona].language for name, room in config.rooms.items()}
 
 
 def listen(host: str, port: int) -> socket.socket:

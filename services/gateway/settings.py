@@ -41,3 +41,15 @@ def read(environ: Mapping[str, str] = os.environ) -> Settings:
         port=number(environ, "GATEWAY_PORT", config.gateway.port),
         rules=Rules(token=secret(environ, "ONAIR_TOKEN"), loopback=exposed == "loopback"),
     )
+
+
+@dataclass(frozen=True)
+class JobsSettings:
+    """The machine's part: what a job decides by is read when it begins."""
+
+    common: Common
+
+
+def jobs(environ: Mapping[str, str] = os.environ) -> JobsSettings:
+    """Settings of the process that does the gateway's jobs; raises Failure(BAD_CONFIG)."""
+    return JobsSettings(common("jobs", environ))

@@ -17,6 +17,7 @@ from services.ingest.handlers.keeper import Keeper
 from services.ingest.handlers.room import Desk
 from services.ingest.handlers.standby import direct
 from services.ingest.settings import Settings
+from services.runtime.archive import Archive
 from services.runtime.bus import Bus
 from services.runtime.config import Config, Direction, seconds
 from services.runtime.service import Service
@@ -37,7 +38,7 @@ class ReplayOptions(BaseModel):
 def build(settings: Settings) -> Service:
     """The service; raises Failure(BAD_CONFIG) for a source whose options are wrong."""
     bus = Bus(settings.common.work_url, settings.common.live_urls)
-    desk = Desk(Show(bus.work), Work(bus.work), Sessions(bus))
+    desk = Desk(Show(bus.work), Archive(bus.work), Work(bus.work), Sessions(bus))
     spool = SqliteSpool(settings.common.data)
     keeper = Keeper(desk.show, desk.sessions, spool)
     loops: list[Callable[[], Awaitable[None]]] = [keeper.replay]

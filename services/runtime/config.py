@@ -18,6 +18,8 @@ COMING = ("bilibili", "douyin", "daily", "schedule")
 LLM_ENGINES = ("openai", "scripted")
 ASR_ENGINES = ("offline", "scripted")
 TTS_ENGINES = ("espeak", "scripted")
+FOREVER = "forever"
+LEAST_KEPT_S = 3_600
 
 
 class Part(BaseModel):
@@ -167,6 +169,35 @@ class Gateway(Part):
     """Who answers chats."""
 
 
+class Keep(Part):
+    """How long is kept what piles up: a duration of an hour at least, as 12h or 30d, or `forever`."""
+
+    ledger: str = "365d"
+    """What became of what was paid for; only what is settled is ever forgotten."""
+    shows: str = "30d"
+    """What was said when, and how much was dropped why."""
+    recordings: str = "30d"
+    audio: str = "7d"
+    reports: str = "90d"
+    """Files of these folders of ONAIR_DATA, by the time of their last change."""
+
+    @field_validator("*")
+    @classmethod
+    def _long_enough(cls, text: str) -> str:
+        try:
+            enough = text == FOREVER or seconds(text) >= LEAST_KEPT_S
+        except Failure as failure:
+            raise ValueError(f"{failure.sentence}, or forever") from failure
+        if not enough:
+            raise ValueError(f"{text} is too short to be meant; keep it for 1h at least")
+        return text
+
+    def ms(self, what: str) -> int | None:
+        """Milliseconds that `what` is kept; None: for ever."""
+        text = str(getattr(self, what))
+        return None if text == FOREVER else int(seconds(text) * 1_000)
+
+
 class Config(Part):
     """The whole file."""
 
@@ -177,6 +208,7 @@ class Config(Part):
     network: Network = Network()
     gateway: Gateway = Gateway()
     avatar: dict[str, Options] = {}
+    keep: Keep = Keep()
 
     @model_validator(mode="after")
     def _refer(self) -> "Config":
@@ -246,9 +278,9 @@ def _list(names: Any) -> str:  # noqa: ANN401  any iterable of names
 
 
 def seconds(text: str) -> float:
-    """A duration as `15s`, `500ms`, `10m`; raises Failure(BAD_CONFIG)."""
-    for unit, factor in (("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3_600.0)):
+    """A duration as `15s`, `500ms`, `10m`, `30d`; raises Failure(BAD_CONFIG)."""
+    for unit, factor in (("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3_600.0), ("d", 86_400.0)):
         number = text.removesuffix(unit)
         if number != text and number.replace(".", "", 1).isdigit():
             return float(number) * factor
-    raise Failure(Code.BAD_CONFIG, f"{text!r} is no duration; write 500ms, 15s, 10m or 1h")
+    raise Failure(Code.BAD_CONFIG, f"{text!r} is no duration; write 500ms, 15s, 10m, 1h or 30d")

@@ -184,13 +184,15 @@ async def _ask(check: Callable[[], Awaitable[str]]) -> str:
 
 
 def _note(service: Service, port: int) -> Path:
-    """Write where this process answers, for who started it; removed at the end."""
+    """Write where this process answers, for who started it: whole or not at all; removed at the end."""
     common = service.common
     folder = common.data / "run"
     folder.mkdir(parents=True, exist_ok=True)
     note = folder / f"{common.service}-{os.getpid()}.json"
     told = {"service": common.service, "pid": os.getpid(), "health_port": port, **service.note}
-    note.write_text(json.dumps(told))
+    half = note.with_suffix(".half")
+    half.write_text(json.dumps(told))
+    half.replace(note)
     return note
 
 

@@ -10,7 +10,7 @@ from services.contract.failure import Code, Failure
 from services.runtime import logs
 from services.runtime.config import Config, demo_of, load
 
-HEALTH_PORTS = {"asr": 8101, "llm": 8102, "tts": 8103, "ingest": 8104, "avatar": 8105}
+HEALTH_PORTS = {"asr": 8101, "llm": 8102, "tts": 8103, "ingest": 8104, "avatar": 8105, "jobs": 8106}
 WORK_URL = "redis://127.0.0.1:16379/0"
 LIVE_URL = "redis://127.0.0.1:16380/0"
 

@@ -72,7 +72,7 @@ def test_a_chat_is_answered_and_a_clip_is_heard(tmp_path: Path) -> None:
         clip = base64.urlsafe_b64encode((ROOT / "examples" / "weather-en.wav").read_bytes()).decode()
         assert json.loads(post(f"{url}/api/asr", {"data": clip})) == "what is the weather today"
         running = [note["pid"] for note in notes(tmp_path)]
-        assert len(running) == 6
+        assert len(running) == 7
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 130
         assert not [pid for pid in running if alive(pid)]

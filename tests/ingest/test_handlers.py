@@ -36,6 +36,7 @@ from services.ingest.handlers.keeper import Keeper
 from services.ingest.handlers.room import Desk
 from services.ingest.handlers.standby import direct
 from services.runtime import envelope
+from services.runtime.archive import Archive
 from services.runtime.bus import Bus
 from services.runtime.clock import now_ms
 from services.runtime.sessions import Item, Sessions
@@ -73,7 +74,7 @@ class Studio:
 
     def __init__(self, bus: Bus, data: Path) -> None:
         self.bus = bus
-        self.desk = Desk(Show(bus.work), Work(bus.work), Sessions(bus))
+        self.desk = Desk(Show(bus.work), Archive(bus.work), Work(bus.work), Sessions(bus))
         self.spool = SqliteSpool(data)
         self.keeper = Keeper(self.desk.show, self.desk.sessions, self.spool)
         self.tasks: set[asyncio.Task[None]] = set()

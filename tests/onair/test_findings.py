@@ -131,3 +131,13 @@ def test_voices(wanted: list[str], served: list[str], lacks: dict[str, list[str]
     found: Finding = findings.voice("x", wanted, served, lacks)
     assert found.state is state
     assert text in found.says
+
+
+def test_what_is_kept() -> None:
+    """How long each is kept; a folder that is a link is named, with what to do."""
+    terms = {"ledger": "365d", "audio": "7d"}
+    assert findings.kept(terms, []) == ok("machine", "kept", "ledger 365d, audio 7d")
+    found = findings.kept(terms, ["audio"])
+    assert found.state is State.MISSING
+    assert found.says.endswith("being a link: audio")
+    assert "ONAIR_DATA" in found.remedy

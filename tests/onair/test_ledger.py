@@ -1,38 +1,21 @@
 """The ledger: every paid event is somewhere, and the command says so."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from onair import brokers, ledger
 from onair.drive import DONE, FAILED
+from onair.ledger import Wanted
 from onair.processes import Family
 from services.contract.failure import Code, Failure
-from services.contract.ingest import LedgerRow
+from services.contract.ingest import LedgerRow, LiveEvent
 from services.runtime.bus import connect
+from services.runtime.clock import now_ms
 from services.runtime.show import Show
 from tests.onair.test_show import event
-
-
-def row(id_: str, state: str) -> LedgerRow:
-    return LedgerRow.model_validate({"event": event(id_), "state": state, "at_ms": 0})
-
-
-def test_the_law_holds_where_everything_is_somewhere() -> None:
-    """Settled rows count by their state, others as waiting while the lane still has them."""
-    states = {"a": "spoken", "b": "withdrawn", "c": "failed", "d": "received", "e": "aired"}
-    found = ledger.law({id_: row(id_, state) for id_, state in states.items()}, frozenset("de"))
-    assert found == ledger.Law(received=5, spoken=1, withdrawn=1, failed=1, waiting=2)
-    assert found.holds
-    assert str(found) == "5 received = 1 spoken + 1 withdrawn + 1 failed + 2 waiting"
-
-
-def test_the_law_finds_what_was_lost() -> None:
-    """An event that is neither settled nor in the lane was lost; so was one in the lane without a row."""
-    assert not ledger.law({"a": row("a", "chosen")}, frozenset()).holds
-    found = ledger.law({}, frozenset("a"))
-    assert not found.holds
-    assert "≠" in str(found)
 
 
 @pytest.fixture
@@ -68,6 +51,67 @@ async def test_the_ledger_of_a_running_broker(
     await redis.delete("paid:demo")
     await redis.aclose()
     assert await ledger.ledger("demo", None) == FAILED
+    assert "lost" in capsys.readouterr().out
+
+
+@pytest.fixture
+async def told(broker_url: str, monkeypatch: pytest.MonkeyPatch, bare: Path) -> Path:
+    """A ledger with a row in each state: spoken an hour ago, failed now, and one that waits."""
+    monkeypatch.setenv("WORK_REDIS_URL", broker_url)
+    monkeypatch.setenv("COLUMNS", "200")
+    await receive(broker_url, "waits")
+    rows = (
+        LedgerRow(event=dated("old", 3_600_000), state="spoken", turn="demo-1", at_ms=now_ms(), samples=36_000),
+        LedgerRow(event=dated("new", 0), state="failed", reason="sound_lost", turn="demo-2", at_ms=now_ms()),
+    )
+    redis = connect(broker_url)
+    await redis.hset("ledger:demo", mapping={row.event.id: row.to_json() for row in rows})  # pyright: ignore[reportGeneralTypeIssues]  redis-py leaves it open
+    await redis.aclose()
+    return bare
+
+
+def dated(id_: str, ago_ms: int) -> LiveEvent:
+    return event(id_, amount_fen=500).model_copy(update={"at_ms": now_ms() - ago_ms})
+
+
+@pytest.mark.usefixtures("told")
+async def test_what_was_heard_and_what_failed(capsys: pytest.CaptureFixture[str]) -> None:
+    """A spoken row says how long it was heard, a failed one why; the law is the last line."""
+    assert await ledger.ledger("demo", None) == DONE
+    said = capsys.readouterr().out
+    assert "1.50 s" in next(line for line in said.splitlines() if "old" in line)
+    assert "sound_lost" in next(line for line in said.splitlines() if "new" in line)
+    assert said.splitlines()[-1] == "3 received = 1 spoken + 0 withdrawn + 1 failed + 1 waiting"
+
+
+@pytest.mark.usefixtures("told")
+@pytest.mark.parametrize(
+    ("wanted", "ids"),
+    [
+        (Wanted(["failed"]), ["new"]),
+        (Wanted(["failed", "spoken"]), ["old", "new"]),
+        (Wanted(since="30m"), ["new"]),
+        (Wanted(["lost"]), []),
+    ],
+)
+async def test_only_some_rows(wanted: Wanted, ids: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """By state and by time; the law is about all of them all the same."""
+    assert await ledger.ledger("demo", None, replace(wanted, json=True)) == DONE
+    found = json.loads(capsys.readouterr().out)
+    assert [row["event"]["id"] for row in found["rows"] if row["event"]["id"] != "waits"] == ids
+    assert found["law"] == {"received": 3, "spoken": 1, "withdrawn": 0, "failed": 1, "waiting": 1, "holds": True}
+
+
+@pytest.mark.usefixtures("bare")
+@pytest.mark.parametrize(
+    ("wanted", "sentence"),
+    [(Wanted(["gone"]), "no such state; known: received, chosen"), (Wanted(since="often"), "is no duration; write")],
+)
+async def test_a_wrong_filter_is_told(wanted: Wanted, sentence: str) -> None:
+    """Before anything is asked for."""
+    with pytest.raises(Failure, match=sentence) as caught:
+        await ledger.ledger("demo", None, wanted)
+    assert caught.value.code is Code.BAD_INPUT
 
 
 async def test_the_ledger_of_a_running_and_of_a_stopped_onair(bare: Path, capsys: pytest.CaptureFixture[str]) -> None:

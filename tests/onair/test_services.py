@@ -30,7 +30,7 @@ def test_scales() -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("voice=2", "there is no service 'voice'; known: asr, llm, tts, avatar, gateway, ingest"),
+        ("voice=2", "there is no service 'voice'; known: asr, llm, tts, avatar, gateway, ingest, jobs"),
         ("tts", "write tts=N with N from 1 to 32"),
         ("tts=0", "write tts=N"),
         ("tts=33", "write tts=N"),

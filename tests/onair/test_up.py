@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from onair.processes import held
-from onair.services import SERVICES
+from onair.services import PROCESSES
 from tests.onair.helpers import CONFIG, alive
 
 ROOT = Path(__file__).parents[2]
@@ -48,14 +48,14 @@ def running(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 
 def pids(folder: Path) -> list[int]:
-    """Every process that works in the folder: the command, its watchdog, seven services, two brokers."""
+    """Every process that works in the folder: the command, its watchdog, eight services, a worker of jobs, two brokers."""
     found = [
         int(path.parent.name) for path in Path("/proc").glob("[0-9]*/cwd") if _target(path).startswith(str(folder))
     ]
     notes = [json.loads(note.read_text()) for note in (folder / "data" / "run").glob("*-*.json")]
-    assert sorted({note["service"] for note in notes}) == sorted(SERVICES)
+    assert sorted({note["service"] for note in notes}) == sorted(PROCESSES)
     assert {note["pid"] for note in notes} < set(found)
-    assert len(found) == 11
+    assert len(found) == 13
     return found
 
 

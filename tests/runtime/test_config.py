@@ -93,7 +93,7 @@ def test_a_missing_file_names_the_remedy(tmp_path: Path) -> None:
 
 def test_durations() -> None:
     """A duration carries its unit; a bare number is refused with the form that is right."""
-    assert [seconds(text) for text in ("500ms", "15s", "2m", "1.5h")] == [0.5, 15, 120, 5400]
+    assert [seconds(text) for text in ("500ms", "15s", "2m", "1.5h", "7d")] == [0.5, 15, 120, 5400, 604_800]
     with pytest.raises(Failure, match="write 500ms"):
         seconds("15")
 
@@ -104,3 +104,23 @@ def test_proxies() -> None:
         {"network": {"proxy": "http://a:1", "proxies": {"openai": "", "edge": "socks5://b:2"}}}
     )
     assert [config.network.proxy_of(name) for name in ("edge", "openai", "x")] == ["socks5://b:2", "", "http://a:1"]
+
+
+def test_how_long_things_are_kept() -> None:
+    """A duration in milliseconds, or None for ever; what nobody names is kept as long as the default says."""
+    keep = Config.model_validate({"keep": {"audio": "36h", "ledger": "forever"}}).keep
+    assert [keep.ms(name) for name in ("audio", "ledger", "recordings")] == [129_600_000, None, 30 * 86_400_000]
+
+
+@pytest.mark.parametrize(
+    ("keep", "said"),
+    [
+        ("{audio: 59m}", "keep.audio: 59m is too short to be meant; keep it for 1h at least"),
+        ("{audio: 7}", "keep.audio: Input should be a valid string"),
+        ("{ledger: 1y}", "keep.ledger: '1y' is no duration; write 500ms, 15s, 10m, 1h or 30d, or forever"),
+        ("{work: 7d}", "keep.work: unknown key"),
+    ],
+)
+def test_what_nobody_means_to_keep_so_short(tmp_path: Path, keep: str, said: str) -> None:
+    """A slip of the pen deletes nothing."""
+    assert said in complaint(tmp_path, GOOD + f"keep: {keep}\n")

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from services.contract.ingest import Decided, Kind, Lane, LiveEvent, ShowEnded
+from services.contract.ingest import Counted, Decided, Kind, Lane, LiveEvent, ShowEnded
 
 
 class Tally:
@@ -14,6 +14,7 @@ class Tally:
         self.dropped: Counter[str] = Counter()
         self.told = False
         """Whether the sums were told: a show ends once."""
+        self._counted = (0, 0, Counter[str]())
 
     def event(self, event: LiveEvent) -> None:
         """Something happened in the room that could be answered."""
@@ -32,6 +33,15 @@ class Tally:
             self.answered += 1
         elif decided.choice in {"drop", "withdraw"}:
             self.dropped[decided.reason] += 1
+
+    def count(self, at_ms: int) -> Counted | None:
+        """What came and was dropped since the last time; None where there is nothing new."""
+        received, answered, dropped = self._counted
+        more = {reason: count - dropped[reason] for reason, count in self.dropped.items() if count > dropped[reason]}
+        if self.received == received and self.answered == answered and not more:
+            return None
+        self._counted = (self.received, self.answered, Counter(self.dropped))
+        return Counted(at_ms=at_ms, received=self.received - received, answered=self.answered - answered, dropped=more)
 
     def end(self) -> ShowEnded:
         """The sums."""

@@ -4,6 +4,7 @@ A room ends with any trouble of a broker: what it knows may be old then. The nex
 """
 
 import asyncio
+import itertools
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -12,12 +13,15 @@ from services.contract.gateway import Interrupted
 from services.contract.ingest import Decided, Lane, LiveEvent, TurnAired, TurnDropped, TurnRequested
 from services.contract.llm import SentenceReady
 from services.contract.message import Message
+from services.contract.streams import SESSION_KEPT_MS
 from services.contract.tts import SpeechStarted
 from services.ingest.core.director import Director
 from services.ingest.core.items import Air, Choice, Decide, Drop, Order, Request, Settle, Turn
+from services.ingest.core.minutes import Minutes
 from services.ingest.core.progress import Finished, Progress
 from services.ingest.core.requests import Cast, ledger_rows, turn_requested
 from services.ingest.core.tally import Tally
+from services.runtime.archive import Archive
 from services.runtime.clock import now_ms
 from services.runtime.metrics import EVENTS
 from services.runtime.sessions import Item, Sessions
@@ -29,6 +33,8 @@ TICK_S = 0.1
 API = "api"
 """Source of what came in by the gateway."""
 RENEW_S = 1.0
+COUNT_S = 10
+"""Seconds after which what came and was dropped is on the record."""
 LOST_MS = 2_000
 """Sound that work knows to be complete and that the session has not shown for so long is lost."""
 Told = TurnRequested | SentenceReady | TurnAired | SpeechStarted
@@ -44,6 +50,7 @@ class Desk:
     """What a room works with."""
 
     show: Show
+    archive: Archive
     work: Work
     sessions: Sessions
 
@@ -61,6 +68,7 @@ class Room:
         self._samples: dict[str, int] = {}
         self._complete_since: dict[str, int] = {}
         self._progress = Progress()
+        self._minutes = Minutes(now_ms() - SESSION_KEPT_MS)
         self._lock = asyncio.Lock()
         self._director = Director(cast.room, cast.policy, now_ms())
         self._broken = asyncio.get_running_loop().create_future()
@@ -144,6 +152,7 @@ class Room:
 
     def _hear(self, item: Item) -> list[Finished]:
         """What the session says of the sound of the turns on the floor; those that ended by it."""
+        self._minutes.feed(item.ms, item.message, item.blob)
         ended: list[Finished] = []
         for step in self._progress.feed(item.message, len(item.blob)):
             if isinstance(step, Finished):
@@ -169,8 +178,10 @@ class Room:
             self._tally.told = True
 
     async def _renew(self) -> None:
-        while True:
+        for beat in itertools.count(1):
             await asyncio.sleep(RENEW_S)
+            if beat % COUNT_S == 0 and (counted := self._tally.count(now_ms())):
+                await self._held(self._desk.archive.write(self._term, counted))
             if not await self._desk.show.keep(self._term):
                 raise LeaseLostError(self._cast.room)
             for turn in self._director.floor:
@@ -189,9 +200,14 @@ class Room:
             await self._carry_out(ask(self._director))
 
     async def _carry_out(self, orders: Sequence[Order]) -> None:
-        """Do what the director orders, in order; what follows from it is done too."""
+        """Do what the director orders, in order; what follows from it is done too.
+
+        A turn that has ended is on the record before the ledger says so: one of a director that is lost ends again.
+        """
         todo = list(orders)
         while todo:
+            for record in self._minutes.ended(todo, now_ms()):
+                await self._held(self._desk.archive.write(self._term, record))
             todo[:0] = await self._do(todo.pop(0))
         self._progress.keep(turn.id for turn in self._director.floor)
 
