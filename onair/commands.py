@@ -1,11 +1,12 @@
 """The commands around the show: look, speak, talk, settings. Heavy modules are imported inside them."""
 # ruff: noqa: PLC0415  for that reason
 
-import importlib.metadata
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from services import __version__
 
 ServerOption = Annotated[
     str,
@@ -27,10 +28,7 @@ config_app = typer.Typer(
 def version(value: bool) -> None:  # noqa: FBT001  Typer calls it so
     """Print the version and end."""
     if value:
-        try:
-            typer.echo(f"onair {importlib.metadata.version('onair')}")
-        except importlib.metadata.PackageNotFoundError:
-            typer.echo("onair, not installed as a package")
+        typer.echo(f"onair {__version__}")
         raise typer.Exit
 
 

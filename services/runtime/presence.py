@@ -6,10 +6,10 @@ import os
 import secrets
 import socket
 from collections.abc import Mapping
-from importlib.metadata import version
 
 from redis.asyncio import Redis
 
+from services import __version__
 from services.contract import streams
 from services.runtime.clock import now_ms
 from services.runtime.health import Health
@@ -28,7 +28,7 @@ class Presence:
         self._who = {
             "host": socket.gethostname(),
             "pid": os.getpid(),
-            "version": version("onair"),
+            "version": __version__,
             "since_ms": now_ms(),
             "slots": dict(slots),
         }

@@ -25,7 +25,7 @@ def test_it_starts(demo: Stack) -> None:
 def test_each_container_is_fenced_in(demo: Stack) -> None:
     """No root, no capability, no new privilege, a read-only root, bounded memory, processes and logs."""
     found = {each["Config"]["Labels"]["com.docker.compose.service"]: each for each in inspect(demo.ids())}
-    assert set(found) == {*SERVICES, *BROKERS}
+    assert set(found) == {*SERVICES, *BROKERS, "jobs"}
     for service, each in found.items():
         limits = each["HostConfig"]
         assert each["Config"]["User"] == ("redis" if service in BROKERS else "10001:10001"), service
@@ -56,7 +56,7 @@ def test_the_kernel_says_the_same(demo: Stack) -> None:
 
 def test_a_rolling_restart_loses_nothing(demo: Stack) -> None:
     """Every service is restarted while the recording plays, each ends with 0; what was paid for is spoken all the same."""
-    for service in SERVICES:
+    for service in (*SERVICES, "jobs"):
         (container,) = demo.ids(service)
         docker("stop", "-t", "30", container)
         assert inspect([container])[0]["State"]["ExitCode"] == 0, service
@@ -74,6 +74,18 @@ def test_a_rolling_restart_loses_nothing(demo: Stack) -> None:
     print(dict(states))
     assert states["failed"] == 0
     assert (states["spoken"], states["withdrawn"]) == (23, 1)
+
+
+def test_a_report_is_made_by_the_jobs(demo: Stack) -> None:
+    """It is asked for at the gateway, made in another container, and served by the gateway."""
+    asked = demo.post("/api/rooms/demo/reports", {})
+
+    def page() -> str:
+        with urllib.request.urlopen(f"http://{demo.address('gateway', 8000)}{asked['url']}", timeout=5) as answer:
+            return answer.read().decode()
+
+    until(lambda: page().startswith("<!doctype html>"))
+    assert "23" in page()
 
 
 def test_down_leaves_nothing(demo: Stack) -> None:

@@ -56,7 +56,7 @@ async def test_an_interrupted_turn_was_heard_in_part(studio: Studio) -> None:
     await studio.desk.sessions.interrupt(studio.desk.work, ROOM, "operator")
     await studio.settled(1, "failed")
     (told,) = [each for each in await record(studio) if isinstance(each, TurnSettled)]
-    assert (told.state, told.reason) == ("failed", "interrupted")
+    assert (told.state, told.reason) == ("failed", "stopped")
     assert sum(said.to_ms - said.from_ms for said in told.captions) < 5_000
 
 
