@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import shutil
 import sys
 import tempfile
 import time
@@ -38,7 +39,8 @@ def run(program: Program, given: argparse.Namespace, sabotage: str) -> dict[str,
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="chaos-") as temporary:
         folder = Path(given.keep or temporary) / f"{program.name}-{sabotage or 'whole'}"
-        folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
         setup = Setup(folder.resolve(), given.seed, given.short, sabotage, given.broker)
         outcome = asyncio.run(limited(program, setup))
     seconds = round(time.monotonic() - began, 1)

@@ -34,11 +34,11 @@ def config(rooms: int, *, ask: str = "", say: str = "{message}", pace: float = 0
     template = {"ask": ask, "say": say}
     host = {"language": "en", "voice": "tones", "prompt": {"en": "You are the host."}}
     kinds = ("danmaku", "super_chat", "guard", "gift")
-    room = {"persona": "host", "sources": [{"api": {}}]}
-    made = {
+    room: dict[str, Any] = {"persona": "host", "sources": [{"api": dict[str, Any]()}]}
+    made: dict[str, Any] = {
         "personas": {"host": {**host, "templates": dict.fromkeys(kinds, template)}, "friend": host},
         "voices": {"tones": {"engines": [{POOL: {"pace": pace}}]}},
-        "engines": {"llm": {"scripted": {}}},
+        "engines": {"llm": {"scripted": dict[str, Any]()}},
         "rooms": {f"room{number}": room for number in range(rooms)},
     }
     return {**made, **more}
@@ -173,7 +173,7 @@ async def remains(bus: Bus) -> dict[str, Left]:
     keys = [(s.key(POOL), s.group) for s in streams.WORK_STREAMS]
     left: dict[str, Left] = {}
     for key, group in keys:
-        groups = await work.xinfo_groups(key) if await work.exists(key) else []
+        groups: list[Any] = await work.xinfo_groups(key) if await work.exists(key) else []
         pending = sum(int(g["pending"]) for g in groups if g["name"] in {group, group.encode()})
         left[key] = Left(int(await work.xlen(key)), pending)
     return left

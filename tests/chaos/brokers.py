@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import shlex
 import signal
 import socket
 import time
@@ -164,12 +165,13 @@ class Valkey:
                 await self.kill()
 
 
-async def _send(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *commands: str, lines: int = 1) -> list[str]:
+async def _send(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *commands: str, lines: int = 1
+) -> list[str]:
     """The answer to each inline command, `lines` lines long."""
     writer.write("".join(f"{command}\r\n" for command in commands).encode())
     return [
-        "".join([(await reader.readuntil(b"\n")).decode() for _ in range(lines)]).replace("\r\n", " ")
-        for _ in commands
+        "".join([(await reader.readuntil(b"\n")).decode() for _ in range(lines)]).replace("\r\n", " ") for _ in commands
     ]
 
 
@@ -182,7 +184,7 @@ class Docker:
 
         self.name = name
         self.port = free_port()
-        command = " ".join(f"'{word}'" if not word else word for word in ("redis-server", *settings(name, more)))
+        command = shlex.join(("redis-server", *settings(name, more)))
         made = cast("Any", RedisContainer(IMAGE))
         self._container: Any = made.with_bind_ports(6379, self.port).with_command(command)
         self._started = False

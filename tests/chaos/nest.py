@@ -73,6 +73,10 @@ def reap(living: set[int]) -> None:
         say({"pid": pid, "code": os.waitstatus_to_exitcode(status)})
 
 
+def wake(_number: int, _frame: object) -> None:
+    """A child has ended: the descriptor that signals write to says so."""
+
+
 def main() -> None:
     """Serve until the input ends."""
     for name in SERVICES:
@@ -80,9 +84,8 @@ def main() -> None:
     gc.freeze()
     living: set[int] = set()
     ours, theirs = socket.socketpair()
-    for end in (ours, theirs):
-        end.setblocking(False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
+    theirs.setblocking(False)  # noqa: FBT003  its name is its meaning
+    signal.signal(signal.SIGCHLD, wake)
     signal.set_wakeup_fd(theirs.fileno())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     selector, rest = selectors.DefaultSelector(), b""

@@ -79,7 +79,7 @@ def no_reclaim() -> None:
 
 def no_strikes() -> None:
     """Deliveries are not counted."""
-    vars(delivery)["STRIKES"] = 1_000_000
+    setattr(delivery, "STRIKES", 1_000_000)  # noqa: B010  it is a constant
 
 
 def poison() -> None:

@@ -7,12 +7,13 @@ import json
 import os
 import signal
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from services.runtime.bus import Bus
 from tests.chaos import brokers
@@ -93,7 +94,7 @@ class Stack:
         self._told: asyncio.Task[None] | None = None
         self._hatched = asyncio.Event()
 
-    async def __aenter__(self) -> "Stack":
+    async def __aenter__(self) -> Self:
         """Start the brokers and the nest."""
         try:
             await asyncio.gather(self.work.start(), self.live.start())
