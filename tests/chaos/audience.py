@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -26,13 +27,15 @@ RETRY_S = 0.1
 PRICE_FEN = 3_000
 
 
-def config(rooms: int, *, ask: str = "", say: str = "{message}", pace: float = 0.0, **more: Any) -> dict[str, Any]:
+def config(
+    rooms: int, *, ask: str = "", say: str = "{message}", pace: float = 0.0, language: str = "en", **more: Any
+) -> dict[str, Any]:
     """Rooms `room0`, `room1`, … of one host with the scripted voice, whose 20 ms pieces take `pace` seconds each.
 
     Without an `ask` no model is asked: the answer is the message itself.
     """
     template = {"ask": ask, "say": say}
-    host = {"language": "en", "voice": "tones", "prompt": {"en": "You are the host."}}
+    host = {"language": language, "voice": "tones", "prompt": {language: "You are the host."}}
     kinds = ("danmaku", "super_chat", "guard", "gift")
     room: dict[str, Any] = {"persona": "host", "sources": [{"api": dict[str, Any]()}]}
     made: dict[str, Any] = {
@@ -77,6 +80,8 @@ class Audience:
         self.ears: dict[str, Ear] = {room: Ear() for room in rooms} if listen else {}
         self.waiting: dict[str, float] = {}
         """Ids that were sent and not acknowledged, and since when (monotonic seconds)."""
+        self.broken: Counter[str] = Counter()
+        """Id → how often the gateway went away between its request and the answer."""
         self.watchers: list[Callable[[str, Item], None]] = []
         """Called with room and entry for all that the listeners read."""
         self._tasks: list[asyncio.Task[None]] = []
@@ -116,7 +121,8 @@ class Audience:
         while True:
             try:
                 answer = await client.post(f"{base}/api/rooms/{room}/events", json=body)
-            except httpx2.HTTPError:
+            except httpx2.HTTPError as error:
+                self.broken[f"api:super_chat:{id_}"] += not isinstance(error, httpx2.ConnectError)
                 await asyncio.sleep(RETRY_S)
                 continue
             if answer.status_code in {200, 202}:
@@ -152,7 +158,7 @@ class Audience:
         busy = any(lanes) or any(floor > known for floor, known in zip(floors, numbered, strict=True))
         return not busy and not any(left.length for left in (await remains(self.bus)).values())
 
-    async def evidence(self, samples: Mapping[str, int] | None = None, **more: bool) -> Evidence:
+    async def evidence(self, samples: Mapping[str, int] | None = None, **more: Any) -> Evidence:
         """What the run left; the listeners have read to the end of their sessions."""
         rows: dict[str, Any] = {}
         lanes: dict[str, frozenset[str]] = {}
@@ -161,7 +167,7 @@ class Audience:
         left = await remains(self.bus)
         return Evidence(self.acked, rows, lanes, self.ears, left, samples or {}, **more)
 
-    async def judged(self, samples: Mapping[str, int] | None = None, **more: bool) -> Judgement:
+    async def judged(self, samples: Mapping[str, int] | None = None, **more: Any) -> Judgement:
         """The run, judged."""
         await asyncio.sleep(1.0)  # a listener reads at least once a second
         return judge(await self.evidence(samples, **more))

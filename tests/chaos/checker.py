@@ -111,6 +111,8 @@ class Evidence:
     """Work stream → what it holds."""
     samples: Mapping[str, int] = field(default_factory=dict[str, int])
     """Id → the length of its whole sound, where that is known."""
+    texts: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
+    """Id → what its answer may be, where that is known; spaces do not count."""
     may_fail: bool = False
     """What was paid for may end as failed, visibly."""
     ordered: bool = True
@@ -146,6 +148,7 @@ def judge(found: Evidence) -> Judgement:
         "displaced": sum(displaced(found.acked.get(room, ()), ear) for room, ear in found.ears.items()),
         "short": len(short(found.samples, rows, heard)),
         "unheard": len(unheard(rows, heard)),
+        "altered": len(altered(found.texts, rows, heard)),
         "gaps": sum(said.gaps for ear in found.ears.values() for said in ear.said),
         "left": sum(left.length + left.pending for left in found.left.values()),
     }
@@ -160,6 +163,7 @@ def problems(found: Evidence, counts: Mapping[str, int], rows: Mapping[str, Ledg
         "inverted": "heard out of order",
         "short": "not heard to their end",
         "unheard": "spoken by the ledger, heard by nobody",
+        "altered": "heard with a sentence missing, repeated or changed",
         "gaps": "sounds that do not join",
         "left": "entries left in work streams",
     }
@@ -204,6 +208,17 @@ def short(
     sums = {id_: sum(s.samples for s in saids) for room in heard.values() for id_, saids in room.items()}
     spoken = [id_ for id_, row in rows.items() if row.state == "spoken" and id_ in samples]
     return [id_ for id_ in spoken if id_ in sums and sums[id_] != samples[id_]]
+
+
+def altered(
+    texts: Mapping[str, frozenset[str]],
+    rows: Mapping[str, LedgerRow],
+    heard: Mapping[str, Mapping[str, Sequence[Said]]],
+) -> list[str]:
+    """Spoken by the ledger, of which a listener heard other sentences than those of its answer."""
+    said = {id_: "".join(s.text for s in saids) for room in heard.values() for id_, saids in room.items()}
+    spoken = [id_ for id_, row in rows.items() if row.state == "spoken" and id_ in texts and id_ in said]
+    return [id_ for id_ in spoken if "".join(said[id_].split()) not in {"".join(t.split()) for t in texts[id_]}]
 
 
 def unheard(rows: Mapping[str, LedgerRow], heard: Mapping[str, Mapping[str, Sequence[Said]]]) -> list[str]:

@@ -13,18 +13,26 @@ from typing import Any, cast
 
 from services.runtime import delivery, scripts
 from services.runtime.delivery import Delivery
+from services.runtime.show import Show, Term
 
 USAGE = 2
 
 
 def name_consumers() -> None:
-    """The process id stands in the names of its consumers."""
+    """The process id stands in the names of its consumers and of the holder of a room's lease."""
     plain = Delivery.__init__
 
     def named(self: Delivery, bus: Any, work: Any, name: str) -> None:
         plain(self, bus, work, f"{name}-p{os.getpid()}")
 
     Delivery.__init__ = named
+    lease = Show.lease
+
+    async def leased(self: Show, room: str, me: str) -> Term | None:
+        own = f"ingest-p{os.getpid()}-"
+        return await lease(self, room, me if me.startswith(own) else own + me)
+
+    Show.lease = leased
 
 
 def replace_in_scripts(old: str, new: str) -> None:
