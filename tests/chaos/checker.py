@@ -41,6 +41,8 @@ class Ear:
         self.cut: dict[str, str] = {}
         self.causes: dict[str, tuple[str, ...]] = {}
         """Turn → ids of the events that it answers."""
+        self.untold: list[str] = []
+        """Turns that the session was never told of."""
 
     def feed(self, message: Message, blob: bytes = b"") -> None:
         """The next entry of the session."""
@@ -73,10 +75,17 @@ class Ear:
             self.said.append(found)
         return found
 
+    def learn(self, rows: Mapping[str, LedgerRow]) -> None:
+        """What the ledger knows of turns whose request was committed by one who died before he told the session."""
+        for id_, row in rows.items():
+            if row.turn and row.turn not in self.causes:
+                self.untold.append(row.turn)
+                self.causes[row.turn] = (id_,)
+
     def inversions(self) -> int:
         """Turns that were heard after one of a higher number, and sentences after one of a higher index."""
-        numbers = [self._numbers.get(turn, 0) for turn in self.opened]
-        places = [(self._numbers.get(said.turn, 0), said.index) for said in self.said]
+        numbers = [self._numbers[turn] for turn in self.opened if turn in self._numbers]
+        places = [(self._numbers[said.turn], said.index) for said in self.said if said.turn in self._numbers]
         return sum(one > two for one, two in pairwise(numbers)) + sum(one > two for one, two in pairwise(places))
 
     def heard(self) -> dict[str, list[Said]]:
@@ -137,6 +146,8 @@ def judge(found: Evidence) -> Judgement:
     """Lost, doubled, out of order, left behind; and the law: received = spoken + failed + withdrawn."""
     rows = {id_: row for room in found.rows.values() for id_, row in room.items()}
     acked = {id_ for ids in found.acked.values() for id_ in ids}
+    for room, ear in found.ears.items():
+        ear.learn(found.rows.get(room, {}))
     heard = {room: ear.heard() for room, ear in found.ears.items()}
     states = Counter(row.state for row in rows.values())
     counts = {
@@ -150,6 +161,7 @@ def judge(found: Evidence) -> Judgement:
         "unheard": len(unheard(rows, heard)),
         "altered": len(altered(found.texts, rows, heard)),
         "gaps": sum(said.gaps for ear in found.ears.values() for said in ear.said),
+        "untold": sum(len(ear.untold) for ear in found.ears.values()),
         "left": sum(left.length + left.pending for left in found.left.values()),
     }
     return Judgement(counts, tuple(problems(found, counts, rows)))

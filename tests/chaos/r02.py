@@ -91,10 +91,9 @@ def told(judgement: Judgement, landed: Sequence[int], worst: int, *, ended: bool
     """The outcome: each service was killed that often inside a job, no message hit more than twice by one of them."""
     wrong = [*judgement.problems]
     wrong += [] if ended else ["not settled in time"]
-    names = zip(("ingest", "llm", "gateway"), landed, strict=True)
+    names = list(zip(("ingest", "llm", "gateway"), landed, strict=True))
     wrong += [f"{name} was killed {times} times of {kills}" for name, times in names if times < kills]
     wrong += [f"a message was hit {worst} times"] if worst > MOST else []
-    names = zip(("ingest", "llm", "gateway"), landed, strict=True)
     figure = f"{judgement}; killed: {', '.join(f'{name} {times}' for name, times in names)}; worst hit {worst} times"
     return Outcome(figure, sum(landed), 3 * kills, tuple(wrong), judgement.counts)
 
