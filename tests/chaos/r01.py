@@ -28,7 +28,7 @@ async def run(setup: Setup) -> Outcome:
                     samples[event.id] = length(event.text.replace(" ", ""))
                     await audience.send(event)
             killer = speakers(audience.bus)
-            hunt = asyncio.create_task(killer.hunt(list(stack.of("tts")), kills, every_s))
+            hunt = asyncio.create_task(killer.hunt(stack.of("tts"), kills, every_s))
             ended = await audience.settled(215)
             hunt.cancel()
             judgement = await audience.judged(samples)

@@ -33,8 +33,8 @@ async def run(setup: Setup) -> Outcome:
             sending = [asyncio.create_task(post(audience, client, room, each)) for room in rooms]
             siege = Siege(audience)
             hunts = [
-                asyncio.create_task(hunters[0].hunt(list(stack.of("ingest")), kills, 5.0)),
-                asyncio.create_task(hunters[1].hunt(list(stack.of("llm")), kills, 3.0)),
+                asyncio.create_task(hunters[0].hunt(stack.of("ingest"), kills, 5.0)),
+                asyncio.create_task(hunters[1].hunt(stack.of("llm"), kills, 3.0)),
                 asyncio.create_task(siege.hunt(stack.of("gateway")[0], kills)),
             ]
             await asyncio.gather(*sending)

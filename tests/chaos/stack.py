@@ -9,7 +9,7 @@ import signal
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -234,7 +234,7 @@ class Stack:
         await broker.start()
         return lost
 
-    def of(self, service: str) -> Sequence[Worker]:
+    def of(self, service: str) -> list[Worker]:
         """Its workers."""
         return [worker for worker in self.workers.values() if worker.service == service]
 
