@@ -70,14 +70,14 @@ def super_chat(room: str, id_: str, text: str, amount_fen: int = PRICE_FEN) -> L
 class Audience:
     """Senders and listeners of a stack's rooms."""
 
-    def __init__(self, stack: Stack, bus: Bus, rooms: Sequence[str], *, listen: bool = True) -> None:
+    def __init__(self, stack: Stack, bus: Bus, rooms: Sequence[str], *, listen: Sequence[str] | None = None) -> None:
         self.stack = stack
         self.bus = bus
         self.show = Show(bus.work)
         self.sessions = Sessions(bus)
         self.rooms = list(rooms)
         self.acked: dict[str, list[str]] = {room: [] for room in rooms}
-        self.ears: dict[str, Ear] = {room: Ear() for room in rooms} if listen else {}
+        self.ears: dict[str, Ear] = {room: Ear() for room in (rooms if listen is None else listen)}
         self.waiting: dict[str, float] = {}
         """Ids that were sent and not acknowledged, and since when (monotonic seconds)."""
         self.broken: Counter[str] = Counter()
@@ -186,8 +186,8 @@ async def remains(bus: Bus) -> dict[str, Left]:
 
 
 @asynccontextmanager
-async def show(stack: Stack, rooms: Sequence[str], *, listen: bool = True) -> AsyncGenerator[Audience]:
-    """The audience of these rooms, from the first word to the last."""
+async def show(stack: Stack, rooms: Sequence[str], *, listen: Sequence[str] | None = None) -> AsyncGenerator[Audience]:
+    """The audience of these rooms, with a listener in each (or in those of `listen`)."""
     async with stack.bus() as bus:
         audience = Audience(stack, bus, rooms, listen=listen)
         await audience.begin()
