@@ -3,12 +3,15 @@
 import argparse
 import asyncio
 import json
+import logging
 import shutil
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+import structlog
 
 from tests.chaos.program import Outcome, Program, Setup, programs
 
@@ -83,6 +86,7 @@ def told(row: dict[str, Any]) -> None:
 
 def main(argv: list[str]) -> int:
     """Run what is asked for."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     known = programs()
     made = parser(known)
     given = made.parse_args(argv)

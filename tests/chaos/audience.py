@@ -114,6 +114,16 @@ class Audience:
             break
         self._taken(event.room, event.id)
 
+    async def withdraw(self, event: LiveEvent) -> None:
+        """As ingest keeps a platform's withdrawal: it is no purchase, so it has no row."""
+        while True:
+            try:
+                await self.show.receive(event, row=False)
+            except (RedisError, OSError):
+                await asyncio.sleep(RETRY_S)
+                continue
+            return
+
     async def post(self, client: httpx2.AsyncClient, base: str, room: str, id_: str, text: str) -> None:
         """By the gateway's door, tried again under the same id until it is acknowledged."""
         body = {"kind": "super_chat", "text": text, "amount_fen": PRICE_FEN, "viewer": "somebody", "id": id_}

@@ -28,6 +28,8 @@ class Wound:
     """Samples that listeners had."""
     back_ms: int = 0
     """When the first sample after them came."""
+    begun_ms: int = 0
+    """When the next attempt began."""
     from_sample: int = -1
     """Where the next attempt said that it begins."""
 
@@ -44,7 +46,7 @@ class Nurse:
         if isinstance(item.message, SpeechStarted):
             wound = self.wounds.get(f"{item.message.turn}/{item.message.index}")
             if wound and wound.from_sample < 0 and item.ms > wound.killed_ms:
-                wound.from_sample = item.message.from_sample
+                wound.from_sample, wound.begun_ms = item.message.from_sample, item.ms
         if not isinstance(item.message, SpeechChunk):
             return
         name = f"{item.message.turn}/{item.message.index}"
@@ -120,11 +122,13 @@ def told(nurse: Nurse, problems: tuple[str, ...], counts: dict[str, int], *, end
     wrong += [f"one went on after {max(waits)} ms"] if max(waits, default=0) > LIMIT_MS else []
     elsewhere = sum(wound.from_sample != wound.reached for wound in wounds)
     wrong += [f"{elsewhere} did not go on where they stopped"] if elsewhere else []
+    slowest = max(wounds, key=lambda wound: wound.back_ms - wound.killed_ms, default=Wound(0, 0))
+    taken_ms = slowest.begun_ms - slowest.killed_ms
     waits.sort()
     middle = waits[len(waits) // 2] if waits else 0
     figure = (
         f"{len(wounds)} sentences cut off in mid-sound went on at the very sample, "
-        f"after {middle} ms (median), {max(waits, default=0)} ms (worst)"
+        f"after {middle} ms (median), {max(waits, default=0)} ms (worst; taken up after {taken_ms} ms)"
     )
     return Outcome(figure, len(wounds), kills, tuple(wrong), {**counts, "worst_ms": max(waits, default=0)})
 

@@ -41,23 +41,23 @@ class Witness:
 
 async def run(setup: Setup) -> Outcome:
     """Long sentences in three rooms; freeze one worker of each kind inside a job, wake it, look what it says."""
-    rounds = 1 if setup.short else 6
+    rounds = 1 if setup.short else 5
     rooms = [f"room{number}" for number in range(ROOMS)]
     made = config(ROOMS, ask="hello", say="{message} {gpt}", pace=PACE_S)
     async with Stack(setup.folder, made, setup.broker, setup.sabotage) as stack:
         for service in ("ingest", "llm", "llm", "tts", "tts"):
-            await stack.start(service, {"TTS_WORKERS": "3"})
+            await stack.start(service, {"TTS_WORKERS": "6"})
         await stack.ready()
         async with show(stack, rooms) as audience:
             witness = Witness()
             audience.watchers.append(witness.watch)
-            number = 0
+            number, ended = 0, True
             for _ in range(rounds):
                 for at, room in enumerate(rooms):
                     number += 1
                     await audience.send(super_chat(room, f"{at}-{number}", TEXT.format(number)))
                 await freeze(stack, audience, witness)
-            ended = await audience.settled(90)
+                ended &= await audience.settled(60)
             rows = (await audience.evidence()).rows
             judgement = await audience.judged()
             cut = [said for ear in audience.ears.values() for said in ear.said if said.samples != length(said.text)]

@@ -35,9 +35,19 @@ class Storm:
         for number in range(kills):
             await asyncio.sleep(every_s)
             cut = number % 2 == 1
+            await self._busy()
             self.lost_bytes += await self.stack.kill_broker(self.stack.work, cut=cut)
             self.cuts += cut
             await self._recovery()
+
+    async def _busy(self) -> None:
+        """Until somebody has something in hand."""
+        redis = connect(self.stack.work.url)
+        try:
+            while not (await marks(redis)).pending:
+                await asyncio.sleep(0.002)
+        finally:
+            await redis.aclose()
 
     async def _recovery(self) -> None:
         """From the first answer of the broker to the first thing that ingest wrote, llm read and tts read."""

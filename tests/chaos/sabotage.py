@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, cast
 
+from services.contract.ingest import LiveEvent
 from services.runtime import delivery, scripts
 from services.runtime.delivery import Delivery
 from services.runtime.show import Show, Term
@@ -61,8 +62,22 @@ def blind_beat() -> None:
 
 
 def ack_before_commit() -> None:
-    """An entry is acknowledged and deleted as soon as it is delivered; commits do not ask for it any more."""
+    """An entry is acknowledged and deleted as soon as it is delivered; commits do not ask for it any more.
+
+    So with senders: what was paid for is acknowledged at once and kept a moment later.
+    """
     no_fence()
+    keep, later = Show.receive, set[asyncio.Task[bool]]()
+
+    async def late(self: Show, event: LiveEvent, *, row: bool) -> bool:
+        await asyncio.sleep(0.2)
+        return await keep(self, event, row=row)
+
+    async def promised(self: Show, event: LiveEvent, *, row: bool = True) -> bool:
+        later.add(asyncio.ensure_future(late(self, event, row=row)))
+        return True
+
+    Show.receive = promised
     plain = Delivery.deliver
 
     async def hasty(self: Delivery, duty: Any, entry: Any, body: bytes, *, reclaimed: bool = False) -> None:
