@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 
+from tests.chaos import report
 from tests.chaos.program import Outcome, Program, Setup, programs
 
 LIMIT_S = 240
@@ -33,6 +34,7 @@ def parser(known: dict[str, Program]) -> argparse.ArgumentParser:
     made.add_argument("--sabotage", metavar="RULE", help="break this rule first, or `all`, one after the other")
     made.add_argument("--broker", choices=("valkey", "docker"), default="valkey", help="docker: redis:7-bookworm")
     made.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    made.add_argument("--report", type=Path, metavar="FILE", help="run every sabotage too, and write the table there")
     made.add_argument("--keep", type=Path, metavar="DIR", help="keep logs and files there instead of removing them")
     return made
 
@@ -60,6 +62,7 @@ def run(program: Program, given: argparse.Namespace, sabotage: str) -> dict[str,
         "short": given.short,
         "holds": outcome.holds,
         "why": outcome.why,
+        "found": bool(outcome.problems),
         "numbers": outcome.numbers,
     }
     told(row)
@@ -97,15 +100,20 @@ def main(argv: list[str]) -> int:
         for one in chosen:
             print(f"{one.name}\t{one.promise} ({one.fault})\tfinds: {', '.join(one.sabotages) or 'nothing'}")  # noqa: T201
         return KEPT
-    rows: list[dict[str, Any]] = []
     for one in chosen:
-        rules = one.sabotages if given.sabotage == "all" else [given.sabotage or ""]
         if given.sabotage not in {None, "all", *one.sabotages}:
             made.error(f"{one.name} finds {', '.join(one.sabotages) or 'no sabotage'}, not {given.sabotage}")
-        rows += [run(one, given, rule) for rule in rules]
+    rows = [] if given.sabotage else [run(one, given, "") for one in chosen]
+    if given.sabotage or given.report:
+        given.short |= bool(given.report)
+        for one in chosen:
+            rules = one.sabotages if given.report or given.sabotage == "all" else [str(given.sabotage)]
+            rows += [run(one, given, rule) for rule in rules]
     if given.json:
         given.json.write_text(json.dumps(rows, indent=1, ensure_ascii=False), encoding="utf-8")
-    return KEPT if all(row["holds"] != bool(row["sabotage"]) for row in rows) else BROKEN
+    if given.report:
+        given.report.write_text(report.page(rows), encoding="utf-8")
+    return KEPT if all(row["found"] if row["sabotage"] else row["holds"] for row in rows) else BROKEN
 
 
 if __name__ == "__main__":

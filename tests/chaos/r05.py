@@ -34,7 +34,7 @@ class Storm:
         """So many kills."""
         for number in range(kills):
             await asyncio.sleep(every_s)
-            cut = number % 2 == 1
+            cut = number % 2 == 0
             await self._busy()
             self.lost_bytes += await self.stack.kill_broker(self.stack.work, cut=cut)
             self.cuts += cut
