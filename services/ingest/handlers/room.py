@@ -109,18 +109,21 @@ class Room:
         )
         self._progress.keep(turn.id for turn in self._director.floor)
         ended = [step for item in items for step in self._hear(item)]
-        await self._air_again(items)
+        await self._tell_again(items)
         await self._carry_out(orders)
         await self._carry_out(self._director.interrupted(epoch, now_ms()))
         for step in ended:
             await self._end(step)
         return (items[-1].id if items else "0-0"), (waiting[-1].entry if waiting else "0-0")
 
-    async def _air_again(self, items: Sequence[Item]) -> None:
-        """The one before may have ended between giving a turn the floor and telling the session."""
-        told = {item.message.turn for item in items if isinstance(item.message, TurnAired)}
+    async def _tell_again(self, items: Sequence[Item]) -> None:
+        """The one before may have ended between asking for a turn, or giving it the floor, and telling the session."""
+        asked = {item.message.turn for item in items if isinstance(item.message, TurnRequested)}
+        aired = {item.message.turn for item in items if isinstance(item.message, TurnAired)}
         for turn in self._director.floor:
-            if turn.aired_ms and turn.id not in told:
+            if turn.id not in asked:
+                await self._say(turn_requested(self._cast, turn))
+            if turn.aired_ms and turn.id not in aired:
                 await self._say(TurnAired(turn=turn.id, no=turn.no, epoch=turn.epoch, clear=True))
 
     async def _read_lanes(self, after: str) -> None:
