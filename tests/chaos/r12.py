@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from services.contract import streams
 from services.contract.llm import SentenceReady
+from services.runtime import envelope
 from services.runtime.bus import Bus
 from tests.chaos.audience import config, length, show, super_chat
 from tests.chaos.program import Outcome, Program, Setup
@@ -44,7 +45,7 @@ async def run(setup: Setup) -> Outcome:
     killed = sum(code == EXIT for worker in stack.workers.values() for code in worker.deaths)
     rows = {id_: row for room in found.rows.values() for id_, row in room.items()}
     failed = [id_ for id_, row in rows.items() if row.state == "failed"]
-    buried = [SentenceReady.from_json(fields[b"body"]).text for _, fields in dead]
+    buried = [SentenceReady.from_json(envelope.body(fields[b"was:__data__"])).text for _, fields in dead]
     wrong = [*judgement.problems]
     wrong += [] if ended else ["not settled in time"]
     wrong += [f"{failed} failed"] if failed != [f"api:super_chat:{POISON}"] else []
