@@ -183,8 +183,15 @@ class Room:
         answer = await self._desk.work.answer(turn)
         if not answer.complete or turn in self._samples:
             self._complete_since.pop(turn, None)
-        elif now_ms() - self._complete_since.setdefault(turn, now_ms()) > LOST_MS:
+        elif now_ms() - self._complete_since.setdefault(turn, now_ms()) > LOST_MS and not await self._has_sound(turn):
             await self._with_director(lambda director: director.failed(turn, "sound_lost", now_ms()))
+
+    async def _has_sound(self, turn: str) -> bool:
+        """Whether the session has the whole turn, so that only our reading of it is late."""
+        progress = Progress()
+        progress.keep([turn])
+        items = await self._desk.sessions.range(self._cast.room)
+        return any(isinstance(step, Finished) for item in items for step in progress.feed(item.message, len(item.blob)))
 
     async def _with_director(self, ask: Callable[[Director], list[Order]]) -> None:
         async with self._lock:
