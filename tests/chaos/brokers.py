@@ -7,6 +7,7 @@ import shlex
 import signal
 import socket
 import time
+from collections import deque
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -15,6 +16,9 @@ from onair.brokers import LIVE, WORK, ask, binary
 HOST = "127.0.0.1"
 IMAGE = "redis:7-bookworm"
 NO_REWRITE = ("--auto-aof-rewrite-percentage", "0")
+SAMPLE_S = 0.02
+UNSYNCED_S = {"always": 0.0, "everysec": 0.5, "no": 30.0}
+"""What a power cut takes with it by `appendfsync`, in seconds of writes: of everysec's one second, half on average."""
 PATIENCE_S = 30.0
 STOP_S = 5.0
 
@@ -84,7 +88,8 @@ class Valkey:
         self._folder = folder / name
         self._settings = settings(name, more)
         self._process: asyncio.subprocess.Process | None = None
-        self._durable = 0
+        self._sizes: deque[tuple[float, int]] = deque(maxlen=2_000)
+        """When its file was how long."""
 
     @property
     def url(self) -> str:
@@ -115,36 +120,33 @@ class Valkey:
             await self._process.wait()
 
     async def cut(self) -> int:
-        """Hold all writes, ask what of the file is fsynced, kill it, cut the file there; the bytes that were lost."""
-        file = next((self._folder / "appendonlydir").glob("*.incr.aof"))
+        """Hold all writes, kill it, take from its file what its setting leaves to the kernel; the bytes lost by that."""
+        file = self._file()
         reader, writer = await asyncio.open_connection(HOST, self.port)
         try:
             held = await _send(reader, writer, "SET chaos:cut 1", "CLIENT PAUSE 5000 WRITE")
-            size = file.stat().st_size
-            (synced,) = await _send(reader, writer, "WAITAOF 1 0 50", lines=3)
+            (policy,) = await _send(reader, writer, "CONFIG GET appendfsync", lines=5)
         finally:
             writer.close()
-        durable = size if ":1" in synced else self._durable
+        size, unsynced_s = file.stat().st_size, UNSYNCED_S[policy.split()[-1]]
+        since = time.monotonic() - unsynced_s
         await self.kill()
         if not all(line.startswith("+OK") for line in held):
             raise RuntimeError(f"the {self.name} broker answers {held}")
+        durable = max((known for at, known in self._sizes if at <= since), default=0) if unsynced_s else size
         os.truncate(file, durable)
+        self._sizes.clear()
         return size - durable
 
-    async def watch_sync(self) -> None:
-        """Keep noting how much of the file is fsynced, for `cut`; for ever."""
+    def _file(self) -> Path:
+        return next((self._folder / "appendonlydir").glob("*.incr.aof"))
+
+    async def watch_size(self) -> None:
+        """Keep noting how long its file is, for `cut`; for ever."""
         while True:
-            with contextlib.suppress(OSError, StopIteration, asyncio.IncompleteReadError):
-                file = next((self._folder / "appendonlydir").glob("*.incr.aof"))
-                reader, writer = await asyncio.open_connection(HOST, self.port)
-                try:
-                    await _send(reader, writer, "SET chaos:sync 1")
-                    size = file.stat().st_size
-                    (synced,) = await _send(reader, writer, "WAITAOF 1 0 2000", lines=3)
-                    self._durable = size if ":1" in synced else self._durable
-                finally:
-                    writer.close()
-            await asyncio.sleep(0.05)
+            with contextlib.suppress(OSError, StopIteration):
+                self._sizes.append((time.monotonic(), self._file().stat().st_size))
+            await asyncio.sleep(SAMPLE_S)
 
     def pause(self) -> None:
         """SIGSTOP."""

@@ -143,9 +143,9 @@ async def run(setup: Setup) -> Outcome:
 
 
 async def watch(stack: Stack) -> None:
-    """Note what is fsynced, where that can be known."""
+    """Note how long the broker's file is, where it can be seen."""
     if isinstance(stack.work, Valkey):
-        await stack.work.watch_sync()
+        await stack.work.watch_size()
 
 
 async def talk(audience: Audience, room: str, count: int, span_s: float, samples: dict[str, int]) -> None:

@@ -31,8 +31,9 @@ rule is broken by a patch of the process, never by a hook in the product; each m
 * `no_fence`: a commit passes whoever holds the entry;
 * `no_strikes`: deliveries are not counted;
 * `everysec`: the work broker syncs once a second. `kill -9` alone loses nothing then, for the kernel still has what was
-  written. So the power is cut: writes are held, the broker is asked (`WAITAOF`) how much of its file is synced, it is
-  killed, and its file is cut there. The same cut is part of the whole run, where it loses nothing.
+  written. So every other kill is a power cut: writes are held, the broker is asked for its `appendfsync`, killed, and
+  what that setting leaves to the kernel is taken from its file: with `everysec` the last half second. The same cut is
+  part of the whole run, where the setting is `always` and leaves nothing.
 """
 
 
