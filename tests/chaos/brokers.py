@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import shlex
 import signal
 import socket
 import time
@@ -186,7 +185,7 @@ class Docker:
 
         self.name = name
         self.port = free_port()
-        command = shlex.join(("redis-server", *settings(name, more)))
+        command = ["redis-server", *settings(name, ("--protected-mode", "no", *more))]
         made = cast("Any", RedisContainer(IMAGE))
         self._container: Any = made.with_bind_ports(6379, self.port).with_command(command)
         self._started = False
@@ -202,8 +201,8 @@ class Docker:
 
     async def start(self) -> None:
         """Start it and wait until it answers."""
-        await asyncio.to_thread(self._engine.start if self._started else self._container.start)
-        self._started = True
+        again, self._started = self._started, True
+        await asyncio.to_thread(self._engine.start if again else self._container.start)
         await answers(self.port)
 
     async def kill(self) -> None:
