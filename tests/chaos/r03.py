@@ -123,11 +123,11 @@ def told(nurse: Nurse, problems: tuple[str, ...], counts: dict[str, int], *, end
     elsewhere = sum(wound.from_sample != wound.reached for wound in wounds)
     wrong += [f"{elsewhere} did not go on where they stopped"] if elsewhere else []
     slowest = max(wounds, key=lambda wound: wound.back_ms - wound.killed_ms, default=Wound(0, 0))
-    taken_ms = slowest.begun_ms - slowest.killed_ms
+    taken_ms = max(0, slowest.begun_ms - slowest.killed_ms)
     waits.sort()
     middle = waits[len(waits) // 2] if waits else 0
     figure = (
-        f"{len(wounds)} sentences cut off in mid-sound went on at the very sample, "
+        f"{max(0, len(waits) - elsewhere)} of {len(wounds)} sentences cut off in mid-sound went on at the very sample, "
         f"after {middle} ms (median), {max(waits, default=0)} ms (worst; taken up after {taken_ms} ms)"
     )
     return Outcome(figure, len(wounds), kills, tuple(wrong), {**counts, "worst_ms": max(waits, default=0)})

@@ -53,7 +53,7 @@ async def run(setup: Setup) -> Outcome:
     wrong += [f"it was given up after {dead_s:.1f} s"] if dead_s > LIMIT_S else []
     wrong += [f"{killed} workers died of {len(buried)} letters"] if killed != STRIKES * len(buried) else []
     figure = (
-        f"given up after {dead_s:.1f} s and {STRIKES} workers, {len(buried)} dead letters (it is asked for twice); "
+        f"given up after {dead_s:.1f} s, {killed} workers killed by {len(buried)} dead letters (it is asked for twice); "
         f"{judgement.counts['spoken']} of {len(samples)} others spoken to their end"
     )
     return Outcome(figure, killed, STRIKES, tuple(wrong), judgement.counts)
