@@ -12,13 +12,14 @@ export PYRIGHT_PYTHON_CACHE_DIR := $(CURDIR)/.cache/pyright
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 ONCE ?=
+ONLY ?=
 OUT ?= out
 EXTRAS := --extra gateway --extra asr --extra llm --extra tts --extra avatar --extra cli
 TEST_DEPS := $(VENV)/.synced-test
 RUN_DEPS := $(VENV)/.synced
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-compose check fmt lint types house fast bench clean
+.PHONY: help setup demo up test test-compose check fmt lint types house fast chaos bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -76,6 +77,9 @@ test-compose: $(TEST_DEPS) ## the containers, for real: build, up, kill, restart
 fmt: $(TEST_DEPS) ## format and mend what can be mended
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+chaos: $(TEST_DEPS) ## put every promise to the test and write docs/promises.md; one of them: make chaos ONLY=R1
+	@$(BIN)/python -m tests.chaos $(if $(ONLY),$(ONLY),--report docs/promises.md)
 
 bench: $(TEST_DEPS) ## measure a hop of the bus beside raw redis-py
 	@$(BIN)/python -m bench.hop

@@ -117,7 +117,7 @@ class Room:
         )
         self._progress.keep(turn.id for turn in self._director.floor)
         ended = [step for item in items for step in self._hear(item)]
-        await self._air_again(items)
+        await self._tell_again(items)
         await self._carry_out(orders)
         by = next((item.message.by for item in reversed(items) if isinstance(item.message, Interrupted)), "")
         await self._carry_out(self._director.interrupted(epoch, now_ms(), by))
@@ -125,11 +125,14 @@ class Room:
             await self._end(step)
         return (items[-1].id if items else "0-0"), (waiting[-1].entry if waiting else "0-0")
 
-    async def _air_again(self, items: Sequence[Item]) -> None:
-        """The one before may have ended between giving a turn the floor and telling the session."""
-        told = {item.message.turn for item in items if isinstance(item.message, TurnAired)}
+    async def _tell_again(self, items: Sequence[Item]) -> None:
+        """The one before may have ended between asking for a turn, or giving it the floor, and telling the session."""
+        asked = {item.message.turn for item in items if isinstance(item.message, TurnRequested)}
+        aired = {item.message.turn for item in items if isinstance(item.message, TurnAired)}
         for turn in self._director.floor:
-            if turn.aired_ms and turn.id not in told:
+            if turn.id not in asked:
+                await self._say(turn_requested(self._cast, turn))
+            if turn.aired_ms and turn.id not in aired:
                 await self._say(TurnAired(turn=turn.id, no=turn.no, epoch=turn.epoch, clear=True))
 
     async def _read_lanes(self, after: str) -> None:
@@ -192,8 +195,15 @@ class Room:
         answer = await self._desk.work.answer(turn)
         if not answer.complete or turn in self._samples:
             self._complete_since.pop(turn, None)
-        elif now_ms() - self._complete_since.setdefault(turn, now_ms()) > LOST_MS:
+        elif now_ms() - self._complete_since.setdefault(turn, now_ms()) > LOST_MS and not await self._has_sound(turn):
             await self._with_director(lambda director: director.failed(turn, "sound_lost", now_ms()))
+
+    async def _has_sound(self, turn: str) -> bool:
+        """Whether the session has the whole turn, so that only our reading of it is late."""
+        progress = Progress()
+        progress.keep([turn])
+        items = await self._desk.sessions.range(self._cast.room)
+        return any(isinstance(step, Finished) for item in items for step in progress.feed(item.message, len(item.blob)))
 
     async def _with_director(self, ask: Callable[[Director], list[Order]]) -> None:
         async with self._lock:
