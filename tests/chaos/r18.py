@@ -132,6 +132,7 @@ async def interrupt_callers(stage: Stage, name: str, times: int) -> None:
             said = await ask(client, stage, say, leave=False)
             await stage.silence(ear, turn, at_ms)
             stage.tally.landed += turn not in ear.closed and bool(ear.interrupts)
+            await stage.desk.dismiss(session)
             if "".join(said[:-1]).strip() != say or say not in said[-1]:
                 stage.tally.problems.append(f"{mark}: the next answer was {said}")
 

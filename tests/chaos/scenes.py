@@ -80,19 +80,24 @@ class Desk:
     show: Show
     gate: BusDesk
     ears: dict[str, Ear] = field(default_factory=dict[str, Ear])
-    _tasks: list[asyncio.Task[None]] = field(default_factory=list["asyncio.Task[None]"])
+    _tasks: dict[str, "asyncio.Task[None]"] = field(default_factory=dict[str, "asyncio.Task[None]"])
 
     def ear(self, session: str, made: Ear | None = None) -> Ear:
         """Somebody who listens to the session from its beginning."""
         if session not in self.ears:
             ear = self.ears[session] = made or Ear(session)
-            self._tasks.append(asyncio.ensure_future(ear.listen(self.sessions)))
+            self._tasks[session] = asyncio.ensure_future(ear.listen(self.sessions))
         return self.ears[session]
 
+    async def dismiss(self, session: str) -> None:
+        """Its ear listens no more; what it noted stays."""
+        task = self._tasks.pop(session)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
     async def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for session in list(self._tasks):
+            await self.dismiss(session)
 
     async def ledger(self, room: str = ROOM) -> dict[str, LedgerRow]:
         return await self.show.ledger(room)
