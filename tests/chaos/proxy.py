@@ -184,6 +184,9 @@ class Proxy:
             await self._serve(link, reader)
         except OSError:
             link.reset()
+        except asyncio.CancelledError:
+            if self._server.is_serving():  # else the proxy ends, and asyncio has no use for a cancelled handler
+                raise
         finally:
             self.links.discard(link)
             self._tasks.discard(task)
