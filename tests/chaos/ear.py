@@ -73,6 +73,8 @@ class Ear:
     """Epoch → when."""
     ended: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
     """Sentences in the order in which they were made."""
+    made_ms: int = 0
+    """When the last of them was."""
     sounds: dict[str, int] = field(default_factory=dict[str, int])
     """Turn → when its last sound was written, heard or not."""
     heard_ms: dict[str, int] = field(default_factory=dict[str, int])
@@ -124,6 +126,7 @@ class Ear:
                 self.interrupts.setdefault(epoch, at_ms)
             case SpeechEnded(turn=turn, index=index):
                 self.ended.append((turn, index))
+                self.made_ms = at_ms
             case SpeechChunk(turn=turn):
                 self.sounds[turn] = at_ms
             case _:

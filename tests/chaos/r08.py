@@ -62,9 +62,8 @@ class Scene:
 
     async def suffer(self, begin: Callable[[], None], end: Callable[[], None], seconds: float) -> None:
         """Have many chats spoken, begin the fault in the middle of them, end it, and see when all goes on."""
-        for _ in range(CHATS):
-            await self.chat()
-        await self.desk.ear(self.chats[-1]).until(lambda: bool(self.desk.ears[self.chats[-1]].sounds), 10)
+        first = self.desk.ear([await self.chat() for _ in range(CHATS)][0])
+        await first.until(lambda: bool(first.sounds), 10)
         self.landed.append(len(await self.desk.in_hands()))
         begin()
         await asyncio.sleep(seconds)
@@ -74,12 +73,12 @@ class Scene:
             self.problems.append(f"resumed {self.resumed_ms[-1]} ms after fault {len(self.landed)}")
 
     async def resumed(self, end_ms: int) -> int:
-        """Milliseconds until a new chat has sound, a post is taken, and the director has settled something."""
+        """Milliseconds until a whole sentence was made, a post is taken, and the director has settled something."""
         began = time.monotonic()
 
         async def sound() -> None:
-            ear = self.desk.ear(await self.chat())
-            await ear.until(lambda: bool(ear.heard_ms), PATIENCE_S)
+            while not any(ear.made_ms > end_ms for ear in self.desk.ears.values()):
+                await asyncio.sleep(0.02)
 
         async def taken() -> None:
             await self.pay(10_000 + end_ms % 10_000)
@@ -94,7 +93,6 @@ class Scene:
 
         async with asyncio.timeout(PATIENCE_S):
             took = await asyncio.gather(timed(sound()), timed(taken()), timed(directed()))
-        print("resumed", took)
         return max(took)
 
     async def fray(self, seconds: float) -> None:
@@ -173,7 +171,7 @@ async def unheard(scene: Scene) -> list[str]:
 
 async def run(setup: Setup) -> Outcome:
     """Freeze, cut, fray; then judge."""
-    scene_of = config(pace=0.01)
+    scene_of = config(pace=0.005)
     async with Stack(setup.folder, scene_of, setup.broker, setup.sabotage) as stack:
         work, live = (Proxy(broker.port, seed=setup.seed + at) for at, broker in enumerate((stack.work, stack.live)))
         async with work, live, stack.bus() as bus, desk_of(bus) as desk:
