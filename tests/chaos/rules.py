@@ -68,12 +68,29 @@ def no_pause() -> None:
     """What fails is tried again at once, and each failure is logged."""
     from faststream.redis.subscriber.usecases import stream_subscriber  # noqa: PLC0415  with the others
 
-    from services.runtime import bus, logs, sessions, show  # noqa: PLC0415  with the others
+    from services.runtime import bus, delivery, logs, reads, sessions, show, trouble  # noqa: PLC0415  with the others
 
-    for module in (bus, sessions, show):
+    for module in (bus, delivery, reads, sessions, show, trouble):
+        if "HEAL_S" not in vars(module):
+            raise RuntimeError(f"{module.__name__} has no pause")
         vars(module)["HEAL_S"] = 0
     setattr(stream_subscriber, "CONSUME_ERROR_BACKOFF_SECONDS", 0)  # noqa: B010  as in the bus
     cast("Any", logs.Throttle).ready = lambda *_: True
+
+
+def no_spool() -> None:
+    """What work refuses is lost."""
+    from services.ingest.core.requests import has_row  # noqa: PLC0415  a process without ingest keeps nothing
+    from services.ingest.handlers.keeper import Keeper, Kept  # noqa: PLC0415  as above
+    from services.runtime.trouble import TROUBLE  # noqa: PLC0415  with the others
+
+    async def receive(self: Any, event: Any) -> Kept:
+        try:
+            return Kept.NEW if await self._show.receive(event, row=has_row(event)) else Kept.KNOWN
+        except TROUBLE:
+            return Kept.LOST
+
+    cast("Any", Keeper).receive = receive
 
 
 def no_drain() -> None:
@@ -129,7 +146,7 @@ def parrot() -> None:
 
 
 RULES: dict[str, Callable[[], None]] = {
-    rule.__name__: rule for rule in (no_seen, no_deadline, no_epoch, no_heal, no_pause, no_drain)
+    rule.__name__: rule for rule in (no_seen, no_deadline, no_epoch, no_heal, no_pause, no_spool, no_drain)
 }
 """What can be broken in a service."""
 WORKERS: dict[str, Callable[[], None]] = {rule.__name__: rule for rule in (dawdle, parrot, listen_to_feeds)}
