@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from services.contract.gateway import Interrupted
 from services.contract.ingest import TurnAired, TurnRequested
@@ -158,7 +159,7 @@ class Ear:
     def inversions(self) -> int:
         """Sentences that were heard after one that comes behind them."""
         numbers = [(self.requests[line.turn].no, line.index) for line in self.lines if line.turn in self.requests]
-        return sum(after <= before for before, after in zip(numbers, numbers[1:], strict=False))
+        return sum(after <= before for before, after in pairwise(numbers))
 
     @property
     def overtaken(self) -> int:

@@ -62,7 +62,8 @@ class Scene:
 
     async def suffer(self, begin: Callable[[], None], end: Callable[[], None], seconds: float) -> None:
         """Have many chats spoken, begin the fault in the middle of them, end it, and see when all goes on."""
-        first = self.desk.ear([await self.chat() for _ in range(CHATS)][0])
+        names = [await self.chat() for _ in range(CHATS)]
+        first = self.desk.ear(names[0])
         await first.until(lambda: bool(first.sounds), 10)
         self.landed.append(len(await self.desk.in_hands()))
         begin()

@@ -131,7 +131,11 @@ async def play(siege: Siege, setup: Setup) -> None:
 
 async def run(setup: Setup) -> Outcome:
     """Destroy, flush, see what becomes of it."""
-    async with Stack(setup.folder, config(pace=0.01), setup.broker, setup.sabotage) as stack, stack.bus() as bus, desk_of(bus) as desk:
+    async with (
+        Stack(setup.folder, config(pace=0.01), setup.broker, setup.sabotage) as stack,
+        stack.bus() as bus,
+        desk_of(bus) as desk,
+    ):
         for service in ("llm", "tts", "ingest", "gateway", "asr"):
             await stack.start(service, {"TTS_WORKERS": "4"})
         await stack.ready()

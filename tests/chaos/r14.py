@@ -85,7 +85,11 @@ async def run(setup: Setup) -> Outcome:
     numbers = list(range(1, count + 1))
     async with Platform() as left, Platform() as right:
         scene = config({"replay": {"path": left.path}}, {"replay": {"path": right.path}})
-        async with Stack(setup.folder, scene, setup.broker, setup.sabotage) as stack, stack.bus() as bus, desk_of(bus) as desk:
+        async with (
+            Stack(setup.folder, scene, setup.broker, setup.sabotage) as stack,
+            stack.bus() as bus,
+            desk_of(bus) as desk,
+        ):
             await stack.start("llm")
             await stack.start("tts", {"TTS_WORKERS": "4"})
             directors = [await stack.start("ingest", None, "listen_to_feeds") for _ in range(2)]

@@ -6,6 +6,7 @@ import random
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx2
 
@@ -107,8 +108,9 @@ async def ask(client: httpx2.AsyncClient, stage: Stage, text: str, *, leave: boo
 
 async def session_of(desk: Desk, text: str) -> tuple[str, str]:
     """Session and turn of the chat in which that was asked."""
-    async for key in desk.bus.lives[0].scan_iter(match=f"{SESSION.of('chat-')}*", count=1_000):
-        name = key.decode().removeprefix(SESSION.of(""))
+    live: Any = desk.bus.lives[0]
+    async for key in live.scan_iter(match=f"{SESSION.of('chat-')}*", count=1_000):
+        name = str(key.decode()).removeprefix(SESSION.of(""))
         if name in desk.ears:
             continue
         for item in await desk.sessions.range(name):
@@ -141,7 +143,11 @@ async def run(setup: Setup) -> Outcome:
     """Interrupt readers, then callers."""
     each = 5 if setup.short else 25
     scene = config(pace=PACE)
-    async with Stack(setup.folder, scene, setup.broker, setup.sabotage) as stack, stack.bus() as bus, desk_of(bus) as desk:
+    async with (
+        Stack(setup.folder, scene, setup.broker, setup.sabotage) as stack,
+        stack.bus() as bus,
+        desk_of(bus) as desk,
+    ):
         await stack.start("llm", {"LLM_WORKERS": "8"}, "parrot")
         for _ in range(2):
             await stack.start("tts", {"TTS_WORKERS": "8"})
@@ -152,7 +158,9 @@ async def run(setup: Setup) -> Outcome:
             await asyncio.gather(*(part(stage, f"{part.__name__}{at}", each) for at in range(AT_ONCE)))
     tally, total = stage.tally, 2 * AT_ONCE * each
     silent, wasted = max(tally.silent_ms, default=0), max(tally.wasted_ms, default=0)
-    figure = f"{tally.landed} interrupts in mid-speech: silent after {silent} ms at most, workers stopped after {wasted} ms"
+    figure = (
+        f"{tally.landed} interrupts in mid-speech: silent after {silent} ms at most, workers stopped after {wasted} ms"
+    )
     numbers = {"interrupts": tally.landed, "silent_ms": silent, "wasted_ms": wasted}
     return Outcome(figure, tally.landed, total * 9 // 10, tuple(tally.problems), numbers)
 

@@ -127,7 +127,11 @@ async def roll_all(stack: Stack, load: Load, setup: Setup) -> Roll:
 async def run(setup: Setup) -> Outcome:
     """Load, restart, wait for the end, judge."""
     scene = config(pace=0.01)
-    async with Stack(setup.folder, scene, setup.broker, setup.sabotage) as stack, stack.bus() as bus, desk_of(bus) as desk:
+    async with (
+        Stack(setup.folder, scene, setup.broker, setup.sabotage) as stack,
+        stack.bus() as bus,
+        desk_of(bus) as desk,
+    ):
         for service in (*TWICE, *TWICE, *ONCE):
             await stack.start(service)
         await stack.ready()

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 from services.contract import streams
 from services.contract.ingest import Kind, Lane, LiveEvent, TurnRequested, Viewer
-from services.contract.message import Message
 from services.ingest.core.items import Choice, Item, Turn
 from services.ingest.core.requests import ledger_rows
 from services.runtime.clock import now_ms
@@ -128,7 +127,9 @@ def late(desk: Desk, past: Past) -> tuple[int, list[str]]:
     """How many comments were answered, and those that were too old when their answer went on air."""
     ear = desk.ear(ROOM)
     aired = {turn: at for turn, at in ear.aired.items() if any(line.turn == turn for line in ear.lines)}
-    ages = {id_: at - past.comments[id_] for turn, at in aired.items() for id_ in ear.causes(turn) if id_ in past.comments}
+    ages = {
+        id_: at - past.comments[id_] for turn, at in aired.items() for id_ in ear.causes(turn) if id_ in past.comments
+    }
     old = [f"{id_} was answered after {age} ms" for id_, age in ages.items() if age > LIMIT_MS + SLACK_MS]
     return len(ages), old
 
@@ -148,7 +149,11 @@ async def run(setup: Setup) -> Outcome:
     past = Past(random.Random(setup.seed))
     async with Platform() as door:
         scene = config({"api": {}}, {"replay": {"path": door.path}}, chat_every=2)
-        async with Stack(setup.folder, scene, setup.broker, setup.sabotage) as stack, stack.bus() as bus, desk_of(bus) as desk:
+        async with (
+            Stack(setup.folder, scene, setup.broker, setup.sabotage) as stack,
+            stack.bus() as bus,
+            desk_of(bus) as desk,
+        ):
             await leave(desk, past, count, DOWN_MS)
             landed = len(past.paid) + len(past.comments)
             gateway = await services(stack)

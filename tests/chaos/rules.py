@@ -18,13 +18,21 @@ def replace_in_scripts(old: str, new: str) -> None:
     sabotage.replace_in_scripts(old, new)
 
 
+def always(*, answer: bool) -> Callable[..., bool]:
+    """A question that has one answer."""
+
+    def asked(*_: object) -> bool:
+        return answer
+
+    return asked
+
+
 def no_seen() -> None:
     """An event that came before is taken again: on the broker, and in the director's memory."""
     from services.ingest.core.items import Recent  # noqa: PLC0415  a process without ingest has no director
 
     replace_in_scripts(SEEN, "")
-    vars_of = cast("Any", Recent)
-    vars_of.add = lambda *_: True
+    cast("Any", Recent).add = always(answer=True)
 
 
 def no_deadline() -> None:
@@ -32,8 +40,8 @@ def no_deadline() -> None:
     from services.ingest.core.lanes import Lanes  # noqa: PLC0415  as above
     from services.llm.core import turns  # noqa: PLC0415  as above
 
-    cast("Any", Lanes).is_stale = lambda *_: False
-    vars(turns)["late"] = lambda *_: False
+    cast("Any", Lanes).is_stale = always(answer=False)
+    cast("Any", turns).late = always(answer=False)
 
 
 def no_epoch() -> None:
@@ -75,7 +83,7 @@ def no_pause() -> None:
             raise RuntimeError(f"{module.__name__} has no pause")
         vars(module)["HEAL_S"] = 0
     setattr(stream_subscriber, "CONSUME_ERROR_BACKOFF_SECONDS", 0)  # noqa: B010  as in the bus
-    cast("Any", logs.Throttle).ready = lambda *_: True
+    cast("Any", logs.Throttle).ready = always(answer=True)
 
 
 def no_spool() -> None:
@@ -116,7 +124,7 @@ def no_drain() -> None:
             """A loop without signals."""
             return Deaf()
 
-    vars(service)["asyncio"] = Module()
+    cast("Any", service).asyncio = Module()
 
 
 def dawdle() -> None:

@@ -24,9 +24,7 @@ ROOM = "r"
 FINAL = ("spoken", "failed", "withdrawn")
 
 
-def config(
-    *sources: dict[str, Any], say: str = "{message}", pace: float = 0, **director: Any
-) -> dict[str, Any]:
+def config(*sources: dict[str, Any], say: str = "{message}", pace: float = 0, **director: Any) -> dict[str, Any]:
     """A room whose persona says what was written to it, in tones; `pace`: seconds for each 20 ms of sound."""
     kinds = ("danmaku", "super_chat", "guard", "gift", "enter", "follow", "share", "like")
     host = {"language": "en", "voice": "tone", "templates": {kind: {"ask": "", "say": say} for kind in kinds}}
