@@ -16,7 +16,7 @@ BUSY = 4
 """Chats that are being answered when a fault comes."""
 SAYS = "Busy one. Busy two. Busy three."
 PROBE = "Still here {n}."
-PATIENCE_S = 30.0
+PATIENCE_S = 12.0
 CALL, SHOW = (streams.speak("scripted", kind) for kind in ("chat", "room"))
 GROUPS = ((streams.TURNS.key(), "llm"), (CALL, "tts"), (SHOW, "tts"), (streams.LISTEN.key(), "asr"))
 
@@ -127,6 +127,8 @@ async def play(siege: Siege, setup: Setup) -> None:
         for fault in faults:
             await (siege.destroy(*fault) if fault else siege.flush())
             await siege.leave()
+            if siege.problems:
+                return
 
 
 async def run(setup: Setup) -> Outcome:

@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from redis.exceptions import ResponseError
+
 from services.contract import streams
 from services.contract.ingest import LedgerRow, TurnRequested
 from services.gateway.handlers import BusDesk
@@ -128,7 +130,9 @@ class Desk:
             (streams.speak("scripted", "room"), streams.SPEAK_SHOW.group),
         ):
             work: Any = self.bus.work
-            entries: list[dict[str, Any]] = await work.xpending_range(key, group, "-", "+", 1_000)
+            entries: list[dict[str, Any]] = []
+            with contextlib.suppress(ResponseError):  # a group that was destroyed holds nothing
+                entries = await work.xpending_range(key, group, "-", "+", 1_000)
             found += [(key, one["message_id"].decode(), one["consumer"].decode()) for one in entries]
         return found
 
