@@ -200,5 +200,5 @@ PROGRAM = Program(
     "Redis frozen 8 s, network cut 10 s: 0 lost, resumed at most 3 s after",
     "SIGSTOP of the brokers, a cut and frayed wire",
     run,
-    ("no_reclaim", "ack_before_commit"),
+    ("no_recovery", "ack_before_commit"),
 )

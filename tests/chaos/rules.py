@@ -57,6 +57,20 @@ def no_epoch() -> None:
     cast("Any", Work).stale = stale
 
 
+def no_recovery() -> None:
+    """What was delivered into a lost connection is asked for by nobody: neither by its reader nor by those who reclaim."""
+    from services.runtime.reads import Reads  # noqa: PLC0415  with the others
+    from tests.chaos import sabotage  # noqa: PLC0415  it registers this
+
+    async def held(self: Any, who: Any) -> list[Any]:
+        self._broken.pop(who, None)
+        await asyncio.sleep(0)
+        return []
+
+    sabotage.no_reclaim()
+    cast("Any", Reads)._held = held
+
+
 def no_heal() -> None:
     """A consumer group is made once: nobody makes a lost one again."""
     from redis.asyncio import Redis  # noqa: PLC0415  with the others
@@ -154,7 +168,7 @@ def parrot() -> None:
 
 
 RULES: dict[str, Callable[[], None]] = {
-    rule.__name__: rule for rule in (no_seen, no_deadline, no_epoch, no_heal, no_pause, no_spool, no_drain)
+    rule.__name__: rule for rule in (no_seen, no_deadline, no_epoch, no_recovery, no_heal, no_pause, no_spool, no_drain)
 }
 """What can be broken in a service."""
 WORKERS: dict[str, Callable[[], None]] = {rule.__name__: rule for rule in (dawdle, parrot, listen_to_feeds)}
