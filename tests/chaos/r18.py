@@ -55,10 +55,14 @@ class Stage:
     def ear(self, session: str) -> Ear:
         return self.desk.ear(session, Ear(session, Deaf() if self.deaf else Timeline()))
 
-    async def silence(self, ear: Ear, turn: str, at_ms: int) -> None:
-        """Note when the turn was last heard; it has to be over by now, and is watched for a moment."""
+    async def silence(self, ear: Ear, turn: str, at_ms: int, *, late: bool = False) -> None:
+        """Note when the turn was last heard; it has to be over by now, and is watched for a moment.
+
+        `late`: the ear came after the interrupt; for one that was there, what it heard counts when it was written.
+        """
         await asyncio.sleep(2 * SILENT_MS / 1_000)
-        self.tally.silent_ms.append(max(0, ear.heard_ms.get(turn, 0) - at_ms))
+        written = max((line.at_ms for line in ear.lines if line.turn == turn), default=0)
+        self.tally.silent_ms.append(max(0, (written if late else ear.heard_ms.get(turn, 0)) - at_ms))
         self.tally.wasted_ms.append(max(0, ear.sounds.get(turn, 0) - at_ms))
         if self.tally.silent_ms[-1] > SILENT_MS:
             self.tally.problems.append(f"{turn} was heard for {self.tally.silent_ms[-1]} ms after its interrupt")
@@ -132,7 +136,7 @@ async def interrupt_callers(stage: Stage, name: str, times: int) -> None:
             ear = stage.ear(session)
             say = f"right answer {mark}."
             said = await ask(client, stage, say, leave=False)
-            await stage.silence(ear, turn, at_ms)
+            await stage.silence(ear, turn, at_ms, late=True)
             stage.tally.landed += turn not in ear.closed and bool(ear.interrupts)
             await stage.desk.dismiss(session)
             if "".join(said[:-1]).strip() != say or say not in said[-1]:
