@@ -30,6 +30,11 @@ rule is broken by a patch of the process, never by a hook in the product; each m
 * `blind_beat`: a beat claims the entry whoever has it now;
 * `no_fence`: a commit passes whoever holds the entry;
 * `no_strikes`: deliveries are not counted;
+* `no_recovery`: `no_reclaim`, and a reader does not ask after a fault what it holds unknowingly;
+* `no_heal`: a consumer group is made once, a lost one by nobody; `no_pause`: what fails is tried again at once, and told
+  each time; `no_spool`: what work refuses is lost; `no_drain`: SIGTERM ends a process at once;
+* `no_seen`: an event that came before is taken again; `no_deadline`: nothing is too old to be answered; `no_epoch`: nobody
+  asks whether a turn was interrupted; `no_order`: a reader plays sentences as they come;
 * `everysec`: the work broker syncs once a second. `kill -9` alone loses nothing then, for the kernel still has what was
   written. So every other kill is a power cut: writes are held, the broker is asked for its `appendfsync`, killed, and
   what that setting leaves to the kernel is taken from its file: with `everysec` the last half second. The same cut is

@@ -15,6 +15,7 @@ from services.contract.ingest import LiveEvent
 from services.runtime import delivery, scripts
 from services.runtime.delivery import Delivery
 from services.runtime.show import Show, Term
+from tests.chaos import rules
 
 USAGE = 2
 
@@ -123,9 +124,9 @@ def poison() -> None:
 
 RULES: dict[str, Callable[[], None]] = {
     rule.__name__: rule for rule in (ack_before_commit, no_reclaim, blind_beat, no_fence, no_strikes)
-}
+} | rules.RULES
 """What can be broken in a service."""
-WORKERS = {"poison": poison}
+WORKERS = {"poison": poison, **rules.WORKERS}
 """What is no broken rule but a fault of the world."""
 BROKER = {
     "everysec": ("--appendfsync", "everysec"),
