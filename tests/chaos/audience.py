@@ -173,7 +173,8 @@ class Audience:
         rows: dict[str, Any] = {}
         lanes: dict[str, frozenset[str]] = {}
         for room in self.rooms:
-            rows[room], lanes[room] = await read(self.stack.work.url, room)
+            books = await read(self.stack.work.url, room)
+            rows[room], lanes[room] = books.rows, frozenset(books.lane)
         left = await remains(self.bus)
         return Evidence(self.acked, rows, lanes, self.ears, left, samples or {}, **more)
 

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from onair.ledger import law
 from services.contract.ingest import LedgerRow, TurnRequested
 from services.contract.message import Message
+from services.runtime.law import law
 from services.runtime.timeline import Caption, Closed, Cut, Lost, Opened, SentenceOver, Sound, Timeline
 
 FINAL = ("spoken", "failed", "withdrawn")

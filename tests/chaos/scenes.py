@@ -13,7 +13,7 @@ from redis.exceptions import ResponseError
 
 from services.contract import streams
 from services.contract.ingest import LedgerRow, TurnRequested
-from services.gateway.handlers import BusDesk
+from services.gateway.handlers.desk import BusDesk
 from services.llm.core.sentences import literal
 from services.runtime.bus import Bus
 from services.runtime.clock import now_ms

@@ -36,7 +36,7 @@ async def test_a_late_reader_does_not_take_sound_for_lost(
     monkeypatch.setattr(handlers, "LOST_MS", 100)
     bus = Bus(broker_url, [live_url])
     studio, late = Studio(bus, tmp_path), Late(bus)
-    watcher, studio.desk = studio.desk, Desk(studio.desk.show, studio.desk.work, late)
+    watcher, studio.desk = studio.desk, Desk(studio.desk.show, studio.desk.archive, studio.desk.work, late)
     studio.go(super_chat(1))
     studio.desk = watcher
     await studio.seen(TurnAired)
