@@ -225,8 +225,9 @@ class Show(RuleBasedStateMachine):
         )
         self.carry(orders)
         self.until = max((aired_ms + audio_ms for _, audio_ms, aired_ms, _ in told if aired_ms), default=0)
-        for id_, audio_ms, aired_ms, ended in told:
+        for id_, audio_ms, aired_ms, _ in told:  # all of it before any end, as the shell reads the session
             self.director.sounded(id_, audio_ms, aired_ms)
+        for id_, _, _, ended in told:
             if ended:
                 self.carry(self.director.ended(id_, spoken=True, now_ms=self.now))
         self.carry(self.director.interrupted(self.epoch, self.now))
