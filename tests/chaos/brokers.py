@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ctypes
 import os
 import signal
 import socket
@@ -13,6 +14,7 @@ from typing import Any, Protocol, cast
 from onair.brokers import LIVE, WORK, ask, binary
 
 HOST = "127.0.0.1"
+PR_SET_PDEATHSIG = 1
 IMAGE = "redis:7-bookworm"
 NO_REWRITE = ("--auto-aof-rewrite-percentage", "0")
 SAMPLE_S = 0.02
@@ -69,6 +71,11 @@ def settings(name: str, more: tuple[str, ...] = ()) -> tuple[str, ...]:
     return (*(WORK if name == "work" else LIVE), *NO_REWRITE, *more)
 
 
+def die_with_parent() -> None:
+    """Run in the child: it ends when the program that started it does, however that ends. Linux only: prctl(2)."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 async def answers(port: int) -> None:
     """Wait until the broker at that port answers and has loaded its file."""
     until = time.monotonic() + PATIENCE_S
@@ -108,7 +115,12 @@ class Valkey:
         log = self._folder.parent / f"{self.name}.log"
         place = ("--bind", HOST, "--port", str(self.port), "--dir", str(self._folder), "--logfile", str(log))
         self._process = await asyncio.create_subprocess_exec(
-            str(binary()), *place, *self._settings, stdout=asyncio.subprocess.DEVNULL, start_new_session=True
+            str(binary()),
+            *place,
+            *self._settings,
+            stdout=asyncio.subprocess.DEVNULL,
+            start_new_session=True,
+            preexec_fn=die_with_parent,
         )
         await answers(self.port)
 
@@ -187,7 +199,8 @@ class Docker:
         self.port = free_port()
         command = ["redis-server", *settings(name, ("--protected-mode", "no", *more))]
         made = cast("Any", RedisContainer(IMAGE))
-        self._container: Any = made.with_bind_ports(6379, self.port).with_command(command)
+        self._container: Any = made.with_command(command)
+        self._container.ports = {"6379/tcp": (HOST, self.port)}  # with_bind_ports would publish it to everybody
         self._started = False
 
     @property
