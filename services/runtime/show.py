@@ -1,6 +1,5 @@
 """Commits of a room: what was paid for comes in once, and only the holder of the room's lease decides about it."""
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -15,7 +14,6 @@ from services.contract.message import BadMessageError
 from services.runtime import envelope, letters, scripts
 from services.runtime.bus import BLOCK_MS
 from services.runtime.clock import now_ms
-from services.runtime.trouble import HEAL_S, TROUBLE, tell
 from services.runtime.work import Verdict
 
 log = structlog.get_logger(__name__)
@@ -103,20 +101,16 @@ class Show:
     async def follow(self, room: str, after: str) -> AsyncIterator[Waiting]:
         """The paid lane after that entry, as it grows, and the comments of the API, which are taken out of theirs.
 
-        For ever; heals by itself when the broker comes back.
+        For ever. Raises redis errors as they are: a broker that was gone may have come back with less than it had, so
+        who follows begins again with what it knows.
         """
         paid, chat = streams.PAID.of(room), streams.CHAT.of(room)
         while True:
-            try:
-                lanes = cast("Any", await self._redis.xread({paid: after, chat: "0-0"}, count=100, block=BLOCK_MS))
-                found = {key.decode(): entries for key, entries in cast("list[tuple[bytes, Lane]]", lanes)}
-                bought = await self._readable(paid, found.get(paid, []))
-                if comments := await self._readable(chat, found.get(chat, [])):
-                    await self._redis.xdel(chat, *(waiting.entry for waiting in comments))
-            except TROUBLE as error:
-                tell(f"reading the lanes of {room}", error)
-                await asyncio.sleep(HEAL_S)
-                continue
+            lanes = cast("Any", await self._redis.xread({paid: after, chat: "0-0"}, count=100, block=BLOCK_MS))
+            found = {key.decode(): entries for key, entries in cast("list[tuple[bytes, Lane]]", lanes)}
+            bought = await self._readable(paid, found.get(paid, []))
+            if comments := await self._readable(chat, found.get(chat, [])):
+                await self._redis.xdel(chat, *(waiting.entry for waiting in comments))
             after = found[paid][-1][0].decode() if paid in found else after
             for waiting in (*bought, *comments):
                 yield waiting

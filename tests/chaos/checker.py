@@ -182,6 +182,10 @@ def problems(found: Evidence, counts: Mapping[str, int], rows: Mapping[str, Ledg
     for name, what in words.items():
         if counts[name]:
             yield f"{counts[name]} {what}"
+    if counts["altered"]:
+        heard = {id_: "|".join(s.text for s in saids) for ear in found.ears.values() for id_, saids in ear.heard().items()}
+        id_ = altered(found.texts, rows, {room: ear.heard() for room, ear in found.ears.items()})[0]
+        yield f"{id_} was heard as {heard[id_]!r}, its answers are {sorted(found.texts[id_])}"
     if counts["displaced"] and found.ordered:
         yield f"{counts['displaced']} answered out of the order in which they were sent"
     if not found.may_fail and (failed := [f"{i} ({r.reason})" for i, r in rows.items() if r.state == "failed"]):

@@ -11,7 +11,7 @@ import pytest
 
 from services.contract.failure import Code, Failure
 from services.llm.adapters.openai import LINE_LIMIT, OpenAIModel, Options
-from services.llm.adapters.scripted import ScriptedModel
+from services.llm.adapters.scripted import ScriptedModel, script
 from services.llm.core import prompt
 from services.llm.core.ports import Model
 from services.llm.core.sentences import Splitter
@@ -390,3 +390,16 @@ async def test_check_names_the_remedy_and_asks_seldom(status: int, problem: str)
         assert problem in await model.check()
         assert bool(await model.check()) is bool(problem)
         assert [request.head.split()[1] for request in server.requests] == ["/v1/models"]
+
+
+def test_the_script_goes_on_with_the_answer_that_was_begun() -> None:
+    """Another answer ended between two attempts, so that this one is not the first any more: it stays what it was."""
+    ask = ("user", "How are you?")
+    whole = script([ask])
+    plain = script([("user", "Hi"), ("assistant", "Hello."), ask])
+    intro = whole.removesuffix(plain)
+    assert intro
+    assert intro != whole
+    begun = [("user", "Hi"), ("assistant", "Hello."), ask, ("assistant", intro + plain[:8])]
+    assert script(begun) == plain[8:].lstrip()
+    assert script([*begun[:3], ("assistant", "Something else.")]) == plain

@@ -40,7 +40,7 @@ function App() {
 
 function Head({ say, store, act, other }) {
   const { silence } = store.data;
-  const brokers = Object.entries(store.data.brokers ?? {});
+  const brokers = Object.entries(store.data.brokers ?? {}).sort();
   return html`<header>
     <a class="brand" href="/"><svg viewBox="0 0 32 32" aria-hidden="true"><circle cx="16" cy="16" r="5" /><path d="M8.500 8.500a10.600 10.600 0 0 0 0 15M23.500 8.500a10.600 10.600 0 0 1 0 15" /></svg><b>OnAir</b></a>
     <h1>${say('title')}</h1>

@@ -44,7 +44,8 @@ def script(messages: Sequence[tuple[str, str]]) -> str:
     said = "".join(text for role, text in messages[asked + 1 :] if role == "assistant")
     first = all(role != "assistant" for role, _ in messages[: max(asked, 0)])
     system = " ".join(text for role, text in messages if role == "system")
-    answer = replies.reply(ask, first=first, language=words.language(system))
-    left = replies.rest(answer, said)
+    # Between two attempts another answer may have ended: whether this one is the first is what it began with.
+    both = [replies.reply(ask, first=each, language=words.language(system)) for each in (first, not first)]
+    left = next((rest for answer in both if said and (rest := replies.rest(answer, said)) != answer), both[0])
     wanted = any(text in system for text in prompt.QUOTED.values()) or _QUOTES_WANTED.search(system)
     return f'"{left}"' if wanted and left else left
