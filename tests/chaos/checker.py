@@ -183,7 +183,9 @@ def problems(found: Evidence, counts: Mapping[str, int], rows: Mapping[str, Ledg
         if counts[name]:
             yield f"{counts[name]} {what}"
     if counts["altered"]:
-        heard = {id_: "|".join(s.text for s in saids) for ear in found.ears.values() for id_, saids in ear.heard().items()}
+        heard = {
+            id_: "|".join(s.text for s in saids) for ear in found.ears.values() for id_, saids in ear.heard().items()
+        }
         id_ = altered(found.texts, rows, {room: ear.heard() for room, ear in found.ears.items()})[0]
         yield f"{id_} was heard as {heard[id_]!r}, its answers are {sorted(found.texts[id_])}"
     if counts["displaced"] and found.ordered:

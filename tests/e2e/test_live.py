@@ -107,7 +107,9 @@ def test_a_person_sees_the_show_and_ends_it(tmp_path: Path) -> None:
             assert f"● {part}" in text
         terminal.until(lambda text: "super chat" in text or "¥30" in text)
         running = children(terminal.process.pid)
-        assert len(running) >= 10  # the watchdog, two brokers, six services, jobs; the jobs' worker may be there already
+        assert (
+            len(running) >= 10
+        )  # the watchdog, two brokers, six services, jobs; the jobs' worker may be there already
         assert terminal.end() == 130
         assert [pid for pid in running if alive(pid)] == []
     finally:
