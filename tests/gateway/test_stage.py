@@ -92,7 +92,9 @@ async def test_a_page_that_joins_late_gets_no_stale_tail(broker_url: str, live_u
     assert present["captions"][0]["text"] == "你好。"
     assert 0 < rest["offset"] < AIR_RATE
     assert len(rest["pcm"]) == 2 * (AIR_RATE - rest["offset"])
-    assert abs((rest["at_ms"] - whole["at_ms"]) * AIR_RATE / 1_000 - rest["offset"]) < 1
+    # The first page may itself have come a moment late, on a busy machine.
+    later = rest["offset"] - whole["offset"]
+    assert abs((rest["at_ms"] - whole["at_ms"]) * AIR_RATE / 1_000 - later) < 1
 
 
 async def test_unpaid_work_of_before_is_known(broker_url: str, live_url: str) -> None:
