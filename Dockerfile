@@ -25,14 +25,18 @@ COPY LICENSE ./
 COPY services services
 RUN python -m compileall -q --invalidation-mode unchecked-hash services
 
-FROM uv AS asr-packages
-RUN uv sync -q --locked --no-install-project --no-default-groups --extra asr
-FROM base AS asr
-COPY --from=asr-packages /onair/.venv .venv
+# What every image holds besides its own.
+FROM base AS shared
 COPY --from=code /onair/LICENSE ./
 COPY --from=code /onair/services/__init__.py services/
 COPY --from=code /onair/services/contract services/contract
 COPY --from=code /onair/services/runtime services/runtime
+
+FROM uv AS asr-packages
+RUN uv sync -q --locked --no-install-project --no-default-groups --extra asr
+FROM base AS asr
+COPY --from=asr-packages /onair/.venv .venv
+COPY --from=shared /onair ./
 COPY --from=code /onair/services/asr services/asr
 USER 10001:10001
 CMD ["python", "-m", "services.asr"]
@@ -41,10 +45,7 @@ FROM uv AS llm-packages
 RUN uv sync -q --locked --no-install-project --no-default-groups --extra llm
 FROM base AS llm
 COPY --from=llm-packages /onair/.venv .venv
-COPY --from=code /onair/LICENSE ./
-COPY --from=code /onair/services/__init__.py services/
-COPY --from=code /onair/services/contract services/contract
-COPY --from=code /onair/services/runtime services/runtime
+COPY --from=shared /onair ./
 COPY --from=code /onair/services/llm services/llm
 USER 10001:10001
 CMD ["python", "-m", "services.llm"]
@@ -55,10 +56,7 @@ RUN uv sync -q --locked --no-install-project --no-default-groups --extra tts
 FROM base AS tts
 LABEL org.opencontainers.image.licenses="Apache-2.0 AND GPL-3.0-or-later"
 COPY --from=tts-packages /onair/.venv .venv
-COPY --from=code /onair/LICENSE ./
-COPY --from=code /onair/services/__init__.py services/
-COPY --from=code /onair/services/contract services/contract
-COPY --from=code /onair/services/runtime services/runtime
+COPY --from=shared /onair ./
 COPY --from=code /onair/services/tts services/tts
 USER 10001:10001
 CMD ["python", "-m", "services.tts"]
@@ -67,10 +65,7 @@ FROM uv AS gateway-packages
 RUN uv sync -q --locked --no-install-project --no-default-groups --extra gateway
 FROM base AS gateway
 COPY --from=gateway-packages /onair/.venv .venv
-COPY --from=code /onair/LICENSE ./
-COPY --from=code /onair/services/__init__.py services/
-COPY --from=code /onair/services/contract services/contract
-COPY --from=code /onair/services/runtime services/runtime
+COPY --from=shared /onair ./
 COPY --from=code /onair/services/gateway services/gateway
 ENV GATEWAY_HOST=0.0.0.0 GATEWAY_PORT=8000
 EXPOSE 8000
@@ -81,10 +76,7 @@ FROM uv AS ingest-packages
 RUN uv sync -q --locked --no-install-project --no-default-groups --extra ingest
 FROM base AS ingest
 COPY --from=ingest-packages /onair/.venv .venv
-COPY --from=code /onair/LICENSE ./
-COPY --from=code /onair/services/__init__.py services/
-COPY --from=code /onair/services/contract services/contract
-COPY --from=code /onair/services/runtime services/runtime
+COPY --from=shared /onair ./
 COPY --from=code /onair/services/ingest services/ingest
 USER 10001:10001
 CMD ["python", "-m", "services.ingest"]
@@ -93,10 +85,7 @@ FROM uv AS avatar-packages
 RUN uv sync -q --locked --no-install-project --no-default-groups --extra avatar
 FROM base AS avatar
 COPY --from=avatar-packages /onair/.venv .venv
-COPY --from=code /onair/LICENSE ./
-COPY --from=code /onair/services/__init__.py services/
-COPY --from=code /onair/services/contract services/contract
-COPY --from=code /onair/services/runtime services/runtime
+COPY --from=shared /onair ./
 COPY --from=code /onair/services/avatar services/avatar
 USER 10001:10001
 CMD ["python", "-m", "services.avatar"]

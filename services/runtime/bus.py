@@ -71,10 +71,14 @@ class Bus:
     async def check(self) -> str:
         """'' if both brokers answer, take writes and are new enough, otherwise the sentence with the remedy.
 
-        Raises Failure(BAD_CONFIG) where a broker refuses the password.
+        Raises Failure(BAD_CONFIG) where a broker refuses the password; where both do, of the work broker.
         """
-        answers = await asyncio.gather(*(_probe(name, redis) for name, redis in self._probes))
-        return next((problem for problem in answers if problem), "")
+        probes = (_probe(name, redis) for name, redis in self._probes)
+        answers = await asyncio.gather(*probes, return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+        return next((str(problem) for problem in answers if problem), "")
 
     async def healed(self) -> None:
         """Wait until both brokers take writes; however many wait, one of them asks."""

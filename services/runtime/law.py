@@ -30,10 +30,15 @@ class Law:
         return f"{self.received} received {relation} {parts}"
 
 
-def law(rows: Mapping[str, LedgerRow], lane: Collection[str]) -> Law:
-    """Count the rows by their ids; one counts as waiting only if its event still lies in the paid lane."""
+def law(rows: Mapping[str, LedgerRow | None], lane: Collection[str]) -> Law:
+    """Count the rows by their ids; one counts as waiting only if its event still lies in the paid lane.
+
+    None stands for a row that cannot be read: it was received, and is in none of the states.
+    """
     counts, waiting = dict.fromkeys(FINAL, 0), 0
     for id_, row in rows.items():
+        if row is None:
+            continue
         if row.state in counts:
             counts[row.state] += 1
         elif id_ in lane:

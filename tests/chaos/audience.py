@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
@@ -65,6 +65,15 @@ def super_chat(room: str, id_: str, text: str, amount_fen: int = PRICE_FEN) -> L
         amount_fen=amount_fen,
         at_ms=now_ms(),
     )
+
+
+def messages(rooms: Sequence[str], each: int, samples: dict[str, int]) -> Iterator[LiveEvent]:
+    """So many paid messages of two sentences for each room, turn by turn; notes in `samples` how long each is spoken."""
+    for number in range(each):
+        for at, room in enumerate(rooms):
+            event = super_chat(room, f"{at}-{number}", f"a{number}. b{at}.")
+            samples[event.id] = length(event.text.replace(" ", ""))
+            yield event
 
 
 class Audience:

@@ -5,13 +5,12 @@ import contextlib
 import ctypes
 import os
 import signal
-import socket
 import time
 from collections import deque
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from onair.brokers import LIVE, WORK, ask, binary
+from onair.brokers import LIVE, WORK, ask, binary, free_port
 
 HOST = "127.0.0.1"
 PR_SET_PDEATHSIG = 1
@@ -22,12 +21,6 @@ UNSYNCED_S = {"always": 0.0, "everysec": 0.5, "no": 30.0}
 """What a power cut takes with it by `appendfsync`, in seconds of writes: of everysec's one second, half on average."""
 PATIENCE_S = 30.0
 STOP_S = 5.0
-
-
-def free_port() -> int:
-    """A port that nobody has now."""
-    with socket.create_server((HOST, 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 class Broker(Protocol):
@@ -90,7 +83,7 @@ class Valkey:
 
     def __init__(self, name: str, folder: Path, more: tuple[str, ...] = ()) -> None:
         self.name = name
-        self.port = free_port()
+        self.port = free_port(0)
         self._folder = folder / name
         self._settings = settings(name, more)
         self._process: asyncio.subprocess.Process | None = None
@@ -196,7 +189,7 @@ class Docker:
         from testcontainers.community.redis import RedisContainer  # noqa: PLC0415  only where an engine is asked for
 
         self.name = name
-        self.port = free_port()
+        self.port = free_port(0)
         command = ["redis-server", *settings(name, ("--protected-mode", "no", *more))]
         made = cast("Any", RedisContainer(IMAGE))
         self._container: Any = made.with_bind_ports(6379, self.port).with_command(command)

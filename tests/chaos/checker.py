@@ -7,10 +7,8 @@ from itertools import pairwise
 
 from services.contract.ingest import LedgerRow, TurnRequested
 from services.contract.message import Message
-from services.runtime.law import law
+from services.runtime.law import FINAL, law
 from services.runtime.timeline import Caption, Closed, Cut, Lost, Opened, SentenceOver, Sound, Timeline
-
-FINAL = ("spoken", "failed", "withdrawn")
 
 
 @dataclass

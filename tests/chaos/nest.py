@@ -5,7 +5,6 @@ the standard input, `{key, service, env, log, sabotage}`; answers go to the stan
 `{pid, code}`. When its input ends the nest kills what it started, and ends.
 """
 
-import ctypes
 import gc
 import importlib
 import json
@@ -19,15 +18,14 @@ import traceback
 from typing import Any
 
 from tests.chaos import sabotage
+from tests.chaos.brokers import die_with_parent
 
 SERVICES = ("tts", "llm", "ingest", "gateway")
-DIE_WITH_PARENT = 1
-"""PR_SET_PDEATHSIG."""
 
 
 def become(order: dict[str, Any]) -> int:
     """Be the service, in a child; the exit code."""
-    ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
+    die_with_parent()
     log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for end in (1, 2):
         os.dup2(log, end)

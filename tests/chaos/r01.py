@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tests.chaos.audience import config, length, show, super_chat
+from tests.chaos.audience import config, messages, show
 from tests.chaos.killer import speakers
 from tests.chaos.program import Outcome, Program, Setup
 from tests.chaos.stack import Stack
@@ -22,11 +22,8 @@ async def run(setup: Setup) -> Outcome:
         await stack.ready()
         async with show(stack, rooms) as audience:
             samples: dict[str, int] = {}
-            for number in range(each):
-                for at, room in enumerate(rooms):
-                    event = super_chat(room, f"{at}-{number}", f"a{number}. b{at}.")
-                    samples[event.id] = length(event.text.replace(" ", ""))
-                    await audience.send(event)
+            for event in messages(rooms, each, samples):
+                await audience.send(event)
             killer = speakers(audience.bus, most=1)  # twice, and on a loaded machine it comes too late to be heard
             hunt = asyncio.create_task(killer.hunt(stack.of("tts"), kills, every_s))
             ended = await audience.settled(215)

@@ -8,7 +8,7 @@ from services.contract import streams
 from services.contract.llm import SentenceReady
 from services.runtime import envelope
 from services.runtime.bus import Bus
-from tests.chaos.audience import config, length, show, super_chat
+from tests.chaos.audience import config, messages, show, super_chat
 from tests.chaos.program import Outcome, Program, Setup
 from tests.chaos.stack import Stack
 
@@ -30,13 +30,10 @@ async def run(setup: Setup) -> Outcome:
         await stack.ready()
         async with show(stack, rooms) as audience:
             samples: dict[str, int] = {}
-            for number in range(each):
-                for at, room in enumerate(rooms):
-                    event = super_chat(room, f"{at}-{number}", f"a{number}. b{at}.")
-                    samples[event.id] = length(event.text.replace(" ", ""))
-                    await audience.send(event)
-                    if (at, number) == (0, 1):
-                        await audience.send(super_chat(room, POISON, POISON))
+            for sent, event in enumerate(messages(rooms, each, samples)):
+                await audience.send(event)
+                if sent == len(rooms):
+                    await audience.send(super_chat(event.room, POISON, POISON))
             dead_s = await first_dead(stack, audience.bus)
             ended = await audience.settled(120)
             found = await audience.evidence(samples, may_fail=True, ordered=False)

@@ -4,9 +4,10 @@ import asyncio
 import random
 
 from services.runtime.clock import now_ms
+from services.runtime.law import FINAL
 from tests.chaos.feed import Platform, super_chat, super_chat_id
 from tests.chaos.program import Outcome, Program, Setup
-from tests.chaos.scenes import FINAL, Desk, config, desk_of, verdict
+from tests.chaos.scenes import Desk, config, desk_of, verdict
 from tests.chaos.stack import Stack, Worker
 
 PATIENCE_S = 60.0

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 
 import httpx2
 
+from services.runtime.law import FINAL
 from tests.chaos.program import Outcome, Program, Setup
-from tests.chaos.scenes import FINAL, Desk, config, desk_of, post, verdict
+from tests.chaos.scenes import Desk, config, desk_of, post, verdict
 from tests.chaos.stack import Stack, Worker
 
 DRAIN_S = 30.0

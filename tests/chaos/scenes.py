@@ -17,13 +17,13 @@ from services.gateway.handlers.desk import BusDesk
 from services.llm.core.sentences import literal
 from services.runtime.bus import Bus
 from services.runtime.clock import now_ms
+from services.runtime.law import FINAL
 from services.runtime.sessions import Sessions
 from services.runtime.show import Show
 from services.tts.adapters.scripted import render
 from tests.chaos.ear import Ear, Line
 
 ROOM = "r"
-FINAL = ("spoken", "failed", "withdrawn")
 
 
 def config(*sources: dict[str, Any], say: str = "{message}", pace: float = 0, **director: Any) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from onair.brokers import free_port
 from services.runtime.bus import Bus
 from tests.chaos import brokers
 from tests.chaos.sabotage import BROKER
@@ -177,8 +178,8 @@ class Stack:
             "LIVE_REDIS_URLS": self.live.url,
             "ONAIR_CONFIG": str(self.config),
             "ONAIR_DATA": str(self.folder / name),
-            f"{service.upper()}_HEALTH_PORT": str(brokers.free_port()),
-            "GATEWAY_PORT": str(brokers.free_port()),
+            f"{service.upper()}_HEALTH_PORT": str(free_port(0)),
+            "GATEWAY_PORT": str(free_port(0)),
             "TTS_ENGINES": "scripted",
         }
         worker = Worker(

@@ -17,6 +17,7 @@ from typing import Any, cast
 from redis import Redis
 
 from services.contract.ingest import LedgerRow
+from tests import waiting
 
 ROOT = Path(__file__).parents[2]
 SERVICES = ("asr", "llm", "tts", "gateway", "ingest", "avatar")
@@ -50,12 +51,8 @@ def free_ports(count: int) -> list[int]:
 
 
 def until(holds: Callable[[], object], patience_s: float = PATIENCE_S, told: Callable[[], object] = str) -> float:
-    """Wait for something that other processes do; the seconds it took. Fails with `told()` after `patience_s`."""
-    begun = time.monotonic()
-    while not holds():
-        assert time.monotonic() - begun < patience_s, told()
-        time.sleep(0.1)
-    return time.monotonic() - begun
+    """As `waiting.until`, with the patience that containers need."""
+    return waiting.until(holds, patience_s, told)
 
 
 @dataclass

@@ -17,25 +17,16 @@ from redis import Redis
 
 from services.contract import streams
 from services.contract.ingest import TurnAired, TurnRequested
-from tests.e2e.test_page import LAPTOP, PHONE, browser, picture, until, up
+from tests.e2e.test_page import LAPTOP, PEOPLE, PHONE, browser, picture, until, up
 from tests.e2e.test_page import opened as opened_show
 from tests.e2e.test_up import alive, notes, post
 
 __all__ = ["browser"]  # the fixture
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(180)]
-CONFIG = """
-personas:
-  host:
-    language: zh
-    voice: xiaoyi
-    templates:
-      danmaku: {ask: "{text}", say: "{content} {gpt}"}
-      super_chat: {ask: "{message}", say: "谢谢{user}的醒目留言！{message} {gpt}"}
-  friend: {language: zh, voice: xiaoyi}
-voices: {xiaoyi: {engines: [{espeak: {voice: cmn, rate: 230}}]}}
+CONFIG = f"""{PEOPLE}
 rooms:
-  demo: {persona: host, sources: [{api: {}}], director: {deadlines: {chat: 60s}}}
-  late: {persona: host, sources: [{api: {}}]}
+  demo: {{persona: host, sources: [{{api: {{}}}}], director: {{deadlines: {{chat: 60s}}}}}}
+  late: {{persona: host, sources: [{{api: {{}}}}]}}
 """
 STORY = "请慢慢地讲一个长一点的故事给我们听，讲讲海边的灯塔和一只小猫，还有它们怎样过冬，好不好呀？"
 SCRIPT = '<img src=x onerror="globalThis.broken = 1">'

@@ -26,7 +26,7 @@ FLAGS = ["--no-sandbox", "--disable-background-networking"]
 PLAYS = "--autoplay-policy=no-user-gesture-required"
 PATIENCE_S = 60
 LAPTOP, PHONE = (1440, 900), (390, 844)
-CONFIG = """
+PEOPLE = """
 personas:
   host:
     language: zh
@@ -36,7 +36,9 @@ personas:
       super_chat: {ask: "{message}", say: "谢谢{user}的醒目留言！{message} {gpt}"}
   friend: {language: zh, voice: xiaoyi}
 voices: {xiaoyi: {engines: [{espeak: {voice: cmn, rate: 230}}]}}
-rooms: {demo: {persona: host, sources: [{replay: {path: RECORDING, once: true}}], director: {deadlines: {chat: 60s}}}}
+"""
+CONFIG = f"""{PEOPLE}
+rooms: {{demo: {{persona: host, sources: [{{replay: {{path: RECORDING, once: true}}}}], director: {{deadlines: {{chat: 60s}}}}}}}}
 """
 TAP = """() => {
   const { player, scene } = onair, tap = player.context.createScriptProcessor(1024, 1, 1);

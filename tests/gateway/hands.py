@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Generator
@@ -19,6 +18,7 @@ from rq import Queue
 
 from services.gateway.adapters.rq import QUEUE, Rq, connect
 from services.gateway.core.ports import JobSeen, JobsSeen
+from tests import waiting
 
 ROOT = Path(__file__).parents[2]
 CONFIG = """\
@@ -107,10 +107,7 @@ def alive(pid: int) -> bool:
 
 def until(true: Callable[[], object], seen: Callable[[], object] = lambda: "", patience_s: float = PATIENCE_S) -> None:
     """Look again for a while."""
-    end = time.monotonic() + patience_s
-    while not true():
-        assert time.monotonic() < end, seen()
-        time.sleep(0.05)
+    waiting.until(true, patience_s, seen)
 
 
 class Eyes:

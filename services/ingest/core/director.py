@@ -8,9 +8,8 @@ from services.contract.ingest import Decided, Lane, LedgerRow, LiveEvent
 from services.ingest.core.items import Air, Choice, Decide, Drop, Order, Request, Settle, Turn
 from services.ingest.core.lanes import Lanes
 from services.ingest.core.policy import Policy
+from services.runtime.law import FINAL
 
-FINAL = ("spoken", "failed", "withdrawn")
-"""States of a ledger row after which nothing follows."""
 STOPPED = {"operator": "stopped", "silence": "silenced"}
 """Who interrupted → the reason that is written down."""
 

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from services.contract.ingest import Decided, Lane, LedgerRow, LiveEvent, Viewer
-from services.ingest.core.director import FINAL, Director
+from services.ingest.core.director import Director
 from services.ingest.core.items import Air, Choice, Decide, Drop, Order, Request, Settle, Turn
 from services.ingest.core.policy import Policy
+from services.runtime.law import FINAL
 from tests.ingest.core.made import ROOM, T0, chat, enter, gift, paid, withdrawal
 
 POLICY = Policy(chat_lane=4, welcome_lane=2, chat_every=2, idle_after_ms=5_000, idle_asks=("weather", "songs"))

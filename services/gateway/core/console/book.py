@@ -1,34 +1,17 @@
 """The ledger of a room: a row for each paid event, and the law that none is lost."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from services.contract.ingest import LedgerRow
 from services.contract.message import BadMessageError
+from services.runtime.law import FINAL, Law, law
 from services.runtime.words import clip
 
-FINAL = ("spoken", "withdrawn", "failed")
-"""States after which nothing follows."""
 SHOWN = 120
 """Rows that are shown: what is not settled first, then the newest."""
 TEXT = 200
-
-
-@dataclass(frozen=True)
-class Law:
-    """received = spoken + withdrawn + failed + waiting."""
-
-    received: int
-    spoken: int
-    withdrawn: int
-    failed: int
-    waiting: int
-
-    @property
-    def holds(self) -> bool:
-        """Whether every event is in exactly one of the states."""
-        return self.received == self.spoken + self.withdrawn + self.failed + self.waiting
 
 
 class Book:
@@ -74,19 +57,14 @@ class Book:
 
     def law(self) -> Law:
         """Count."""
-        counts = dict.fromkeys(FINAL, 0)
-        for row in self._rows.values():
-            if row and row.state in counts:
-                counts[row.state] += 1
-        waiting = sum(1 for id_ in self.open if self._rows[id_] and id_ in self._lane)
-        return Law(received=len(self._rows), waiting=waiting, **counts)
+        return law(self._rows, self._lane & self._rows.keys())
 
     def told(self) -> dict[str, Any]:
         """The law, and the rows that are shown."""
-        law = self.law()
+        sums = self.law()
         rows = [_told(id_, row) for id_, row in self._rows.items()]
         rows.sort(key=lambda row: (row["state"] not in FINAL, row["at_ms"]), reverse=True)
-        return {"law": {**asdict(law), "holds": law.holds}, "rows": rows[:SHOWN]}
+        return {"law": {**asdict(sums), "holds": sums.holds}, "rows": rows[:SHOWN]}
 
 
 def _row(body: bytes) -> LedgerRow | None:

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.contract.ingest import Kind, Lane, LedgerRow, LiveEvent, Viewer
-from services.gateway.core.console.book import FINAL, SHOWN, Book, Law
+from services.gateway.core.console.book import SHOWN, Book
+from services.runtime.law import FINAL, Law
 
 STATES = ("received", "chosen", "aired", *FINAL)
 
