@@ -19,7 +19,7 @@ MUTE = 38
 LIMIT_MS = 2_000
 BUSY_S = 10.0
 """Nobody has anything to do if nothing is in hand for so long."""
-PACE_S = 0.005
+PACE_S = 0.02
 
 
 @dataclass
@@ -116,7 +116,7 @@ async def run(setup: Setup) -> Outcome:
         syncing = asyncio.create_task(watch(stack))
         async with show(stack, rooms, listen=rooms[:SPEAKING]) as audience:
             storm, samples = Storm(stack), dict[str, int]()
-            span_s = kills * (every_s + 1.0)
+            span_s = 1.5 * kills * (every_s + 1.0)
             sending = [
                 asyncio.create_task(talk(audience, room, count // many, span_s, samples))
                 for count, many, some in ((spoken, SPEAKING, rooms[:SPEAKING]), (mute, MUTE, rooms[SPEAKING:]))
