@@ -8,7 +8,7 @@ from services.contract.message import Message
 class ClipHeard(Message):
     """Recognise this clip: complete WAV bytes lie at `clip:<session>` on live. Answered by `Transcribed` there."""
 
-    session: str = Field(max_length=64)
+    session: str = Field(max_length=80)
     utterance: str = Field(max_length=64)
     language: str = ""
     deadline_ms: int
@@ -31,3 +31,27 @@ class Mark(Message):
     index: int
     played_ms: int = Field(ge=0)
     player: str = ""
+
+
+class CallOpened(Message):
+    """Attend this call: listen to `mic:<session>` from its last utterance on. Asked again whenever nobody attends it."""
+
+    session: str = Field(max_length=80)
+    language: str = ""
+    """What is spoken, as `zh`; empty: the engine finds out."""
+    deadline_ms: int
+    """Unix milliseconds after which the order is asked anew by whoever still holds the call."""
+    trace: str = Field(default="", max_length=64)
+
+
+class CallJoined(Message):
+    """A client is on the call from here on; a connection that joined before has lost it."""
+
+    connection: str = Field(max_length=64)
+
+
+class AudioHeard(Message):
+    """Sound from the caller's microphone: s16le mono at 16 kHz in the entry's raw field `b`, never in the JSON."""
+
+    at_sample: int = Field(ge=0)
+    """Position of its first sample in the call: what was missing between two frames is a gap of silence."""

@@ -86,7 +86,7 @@ class TurnRequested(Message):
     turn: str = Field(max_length=64)
     no: int = Field(ge=1)
     """Order of turns in the session."""
-    session: str = Field(max_length=64)
+    session: str = Field(max_length=80)
     epoch: int = Field(ge=0)
     kind: Literal["room", "call", "chat"]
     lane: Lane = Lane.CHAT
@@ -101,6 +101,8 @@ class TurnRequested(Message):
     """Empty: the persona's."""
     language: str = Field(default="", max_length=16)
     spoken: Literal["all", "quoted"] = "all"
+    prompt: str = Field(default="", max_length=8_000)
+    """Takes the place of the persona's own; empty: the persona's."""
     messages: tuple[tuple[str, str], ...] | None = None
     """(role, content) of a history that the client owns."""
     viewer: str = Field(default="", max_length=128)

@@ -25,7 +25,9 @@ TURNS = Stream("turns", "llm", "TurnRequested", ("ingest", "gateway"))
 SPEAK_CALL = Stream("speak:<pool>:call", "tts", "SentenceReady", ("llm", "tts"))
 SPEAK_SHOW = Stream("speak:<pool>:show", "tts", "SentenceReady", ("llm", "tts"))
 LISTEN = Stream("listen", "asr", "ClipHeard", ("gateway",))
-WORK_STREAMS = (TURNS, SPEAK_CALL, SPEAK_SHOW, LISTEN)
+CALLS = Stream("calls", "asr", "CallOpened", ("gateway",))
+"""Short orders: one is done as soon as a worker holds the call's lease."""
+WORK_STREAMS = (TURNS, SPEAK_CALL, SPEAK_SHOW, LISTEN, CALLS)
 
 SPEAK_ANY = "speak:*"
 """Matches the streams of all pools."""
@@ -48,6 +50,9 @@ SESSION_KEPT_MS = 120_000
 SESSION_IDLE_S = 15 * 60
 ROOM_IDLE_S = 24 * 3_600
 CLIP_KEPT_S = 60
+MIC_KEPT_MS = 75_000
+"""A call's sound is kept this long."""
+MIC_IDLE_S = 120
 TURN_KEPT_S = 24 * 3_600
 SEEN_KEPT_S = 7 * 24 * 3_600
 LEASE_MS = 3_000
@@ -95,6 +100,12 @@ SESSION = Key(
     ("gateway", "avatar", "ingest", "llm", "tts", "onair"),
 )
 CLIP = Key("clip:<session>", "live", ("gateway",), ("asr",))
+MIC = Key("mic:<session>", "live", ("gateway",), ("asr",))
+"""A stream of `AudioHeard`: what the caller says."""
+ATTEND = Key("attend:<session>", "work", ("asr",), ("asr", "gateway"))
+"""Who listens to the call; for `LEASE_MS`, renewed each second."""
+ASKED = Key("asked:<turn>", "work", ("gateway",), ("gateway",))
+"""A call's turn that was asked for: another gateway that takes the call over asks for it no second time."""
 KEYS = (
     PAID,
     CHAT,
@@ -112,6 +123,9 @@ KEYS = (
     WORKER,
     SESSION,
     CLIP,
+    MIC,
+    ATTEND,
+    ASKED,
 )
 
 

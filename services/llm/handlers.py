@@ -232,7 +232,7 @@ async def _messages(run: Run, plan: turns.Plan) -> list[prompt.Chat]:
     request = run.job.message
     language = request.language or run.persona.language
     who = prompt.Persona(
-        prompt=run.persona.prompt_in(language),
+        prompt=request.prompt or run.persona.prompt_in(language),
         language=language,
         quoted=request.spoken == "quoted",
         emotions=tuple(run.voice.references),
