@@ -8,7 +8,7 @@ from tests.chaos.test_short import run
 
 
 @pytest.mark.usefixtures("images")
-@pytest.mark.parametrize("name", ["R1", "R9", "R10"])
+@pytest.mark.parametrize("name", ["R1", "R5", "R9", "R10"])
 def test_the_promise_holds_on_redis(name: str, tmp_path: Path) -> None:
     """The faults landed, and nothing was lost or said twice."""
     code, (row,), said = run(tmp_path, name, "--short", "--broker", "docker")
