@@ -31,7 +31,7 @@ class Director:
         self._epoch = 0
         self._stopped = "interrupted"
         self._passed = 0
-        self._quiet_ms = now_ms
+        self._began_ms = self._quiet_ms = now_ms
 
     @classmethod
     def restore(
@@ -165,8 +165,11 @@ class Director:
         return "preempted" if lane is not Lane.PAID and not its_time and self.lanes.paid_waits(now_ms) else ""
 
     def _is_stuck(self, turn: Turn, now_ms: int) -> bool:
-        """Whether nothing new came of it for too long; a prepared turn that has begun to speak waits for the floor."""
-        idle_ms = now_ms - max(turn.requested_ms, turn.floor_until_ms)
+        """Whether nothing new came of it for too long; a prepared turn that has begun to speak waits for the floor.
+
+        A restored director counts from its restore: what kept the one before from working kept the turn from going on.
+        """
+        idle_ms = now_ms - max(turn.requested_ms, turn.floor_until_ms, self._began_ms)
         prepared = turn.audio_ms and not turn.aired_ms
         return not turn.ended and not prepared and idle_ms >= self._policy.turn_limit_ms
 

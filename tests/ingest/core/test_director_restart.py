@@ -117,3 +117,14 @@ def test_restart_keeps_withdrawals() -> None:
         ("drop", "t1", "withdrawn"),
         ("settle", "q", "withdrawn", "withdrawn"),
     ]
+
+
+def test_restart_after_an_outage() -> None:
+    """A turn that was heard in part when everything stood still has its thirty seconds from the restart on."""
+    now = T0 + 40 * S
+    director, orders = Director.restore(
+        ROOM, Policy(), now, rows=[row(paid("p"), "aired")], waiting=[], floor=[turn("t1", paid("p"), T0)]
+    )
+    director.sounded("t1", 2 * S, T0 + S)
+    assert [*orders, *director.tick(now + 30 * S - 1)] == []
+    assert told(director.tick(now + 30 * S)) == [("drop", "t1", "gave_up"), ("settle", "p", "failed", "gave_up")]
