@@ -45,7 +45,7 @@ class CallOpened(Message):
 
 
 class CallJoined(Message):
-    """A client is on the call from here on; a connection that joined before has lost it."""
+    """A client has the session from here on; a connection that had it before has lost it."""
 
     connection: str = Field(max_length=64)
 

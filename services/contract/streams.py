@@ -106,6 +106,8 @@ ATTEND = Key("attend:<session>", "work", ("asr",), ("asr", "gateway"))
 """Who listens to the call; for `LEASE_MS`, renewed each second."""
 ASKED = Key("asked:<turn>", "work", ("gateway",), ("gateway",))
 """A call's turn that was asked for: another gateway that takes the call over asks for it no second time."""
+GENERATION = Key("generation:<session>", "live", ("gateway",), ("gateway",))
+"""A word that stands for what live holds of the session: another one after live has forgotten it."""
 KEYS = (
     PAID,
     CHAT,
@@ -126,6 +128,7 @@ KEYS = (
     MIC,
     ATTEND,
     ASKED,
+    GENERATION,
 )
 
 

@@ -4,16 +4,17 @@ import asyncio
 import secrets
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 from fastapi import APIRouter, Request, Response
 from starlette.types import Receive, Scope, Send
 
-from services.contract.failure import Failure
+from services.contract.failure import Code, Failure
 from services.contract.ingest import TurnRequested
 from services.contract.message import Message
 from services.gateway.api.http import ERRORS, body_of, end, left, take, within
+from services.gateway.api.replies import END, HEADERS, Replies, cursor_of, resumed, wants_rich
 from services.gateway.core import bodies, sse
 from services.gateway.core.bodies import History
 from services.gateway.core.caps import Caps, Slots
@@ -24,12 +25,6 @@ from services.runtime.metrics import FIRST_SOUND_SECONDS
 from services.runtime.sound import write_wav
 
 log = structlog.get_logger(__name__)
-HEADERS = (
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),
-)
-END = {"type": "http.response.body", "body": b"", "more_body": False}
 UNSPOKEN = (
     "the answer has nothing between ASCII quotes, so nothing of it was spoken: let the persona's prompt ask for "
     'quotes around what is spoken, as in: She smiles. "Hello!"'
@@ -61,15 +56,25 @@ BODY: dict[str, Any] = {
 }
 
 
+STREAM: dict[str, Any] = {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
+
+
 def router(desk: Desk, caps: Caps, persona: str) -> APIRouter:
     """The route; `persona` is who answers."""
     routes = APIRouter(tags=["voice chat"])
     slots = Slots(caps.streams)
 
     async def chat(request: Request) -> Response:
-        """Answer a history: one event for each spoken sentence, then one with the whole answer."""
+        """Answer a history: one event for each spoken sentence, then one with the whole answer.
+
+        With `?v=2`, or `Accept: text/event-stream; profile=onair`: named events with ids, sound while it is made; after a
+        cut, the same request with `Last-Event-ID` goes on where it was and asks nothing anew.
+        """
+        rich = wants_rich(request)
+        if rich and (cursor := cursor_of(request)):
+            return await resumed(desk, caps, slots, cursor)
         body = await body_of(request, caps.chat_bytes, caps.body_ms)
-        turn = requested(bodies.history(body, caps), persona, now_ms(), caps.patience_ms)
+        turn = requested(bodies.history(body, caps), persona, now_ms(), caps.patience_ms, "all" if rich else "quoted")
         take(slots, "answers")
         try:
             await desk.ask(turn)
@@ -77,20 +82,29 @@ def router(desk: Desk, caps: Caps, persona: str) -> APIRouter:
             slots.give()
             raise
         log.debug("asked", session=turn.session, turn=turn.turn, ask=turn.ask)
-        return Answer(desk, caps, slots, turn)
+        return Replies(desk, caps, slots, turn.session) if rich else Answer(desk, caps, slots, turn)
+
+    async def again(request: Request) -> Response:
+        """Go on with an answer of `?v=2` behind the event that `Last-Event-ID` names; for programs that cannot POST."""
+        if (cursor := cursor_of(request)) is None:
+            raise Failure(Code.BAD_INPUT, "send Last-Event-ID (or ?last_event_id=): the id of the last event you have")
+        return await resumed(desk, caps, slots, cursor)
 
     routes.add_api_route(
         "/api/chat",
         chat,
         methods=["POST"],
         response_model=None,
-        responses={**ERRORS, 200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+        responses={**ERRORS, 200: STREAM},
         openapi_extra={"requestBody": BODY},
     )
+    routes.add_api_route("/api/chat", again, methods=["GET"], response_model=None, responses={**ERRORS, 200: STREAM})
     return routes
 
 
-def requested(history: History, persona: str, at_ms: int, patience_ms: int) -> TurnRequested:
+def requested(
+    history: History, persona: str, at_ms: int, patience_ms: int, spoken: Literal["all", "quoted"] = "quoted"
+) -> TurnRequested:
     """The only turn of a session of its own."""
     name = secrets.token_hex(8)
     return TurnRequested(
@@ -101,7 +115,7 @@ def requested(history: History, persona: str, at_ms: int, patience_ms: int) -> T
         kind="chat",
         ask=history.ask,
         persona=persona,
-        spoken="quoted",
+        spoken=spoken,
         messages=history.messages,
         requested_ms=at_ms,
         deadline_ms=at_ms + patience_ms,

@@ -31,6 +31,8 @@ class Caps:
     """An answer that has not begun by then, or of which nothing new came for so long, is ended."""
     turn_ms: int = 300_000
     """No answer takes longer."""
+    return_ms: int = 5_000
+    """Who lost an answer that can be resumed has so long to come back for it; then it is ended."""
     event_bytes: int = 64 * KIB
     """Body of an event that is written into a room."""
     comments: int = 15

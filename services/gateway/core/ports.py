@@ -11,7 +11,7 @@ from services.contract.message import Message
 
 @dataclass(frozen=True)
 class Entry:
-    """One entry of a room's session."""
+    """One entry of a session."""
 
     id: str
     ms: int
@@ -117,12 +117,24 @@ class Desk(Protocol):
         """What was paid for in the room and is not settled."""
         ...
 
-    async def kept(self, room: str) -> list[Entry]:
-        """What the room's session holds."""
+    async def kept(self, session: str) -> list[Entry]:
+        """What the session holds."""
         ...
 
-    def coming(self, room: str, after: str) -> AsyncGenerator[Entry]:
-        """Entries of the room's session after that one, as they come, for ever."""
+    def coming(self, session: str, after: str) -> AsyncGenerator[Entry]:
+        """Entries of the session after that one, as they come, for ever."""
+        ...
+
+    async def generation(self, session: str) -> str:
+        """A word for what live holds of the session; another one after it was forgotten."""
+        ...
+
+    async def join(self, session: str, connection: str) -> None:
+        """Say that this connection has the session from here on."""
+        ...
+
+    async def spoken(self, turn: str) -> Mapping[int, str]:
+        """Sentence → `spoken:<samples>` or `skipped:<reason>`, for those that are over."""
         ...
 
 

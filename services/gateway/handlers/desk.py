@@ -1,11 +1,12 @@
 """Hands clients' wishes to the bus and follows sessions."""
 
-from collections.abc import AsyncGenerator
+import secrets
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
 from services.contract import streams
 from services.contract.failure import Code, Failure
-from services.contract.gateway import ClipHeard
+from services.contract.gateway import CallJoined, ClipHeard
 from services.contract.ingest import Lane, LiveEvent, TurnAired, TurnRequested
 from services.contract.message import Message
 from services.gateway.core.ports import Entry
@@ -82,17 +83,34 @@ class BusDesk:
         async with told(WISH):
             return [waiting.event for waiting in await self._show.waiting(room)]
 
-    async def kept(self, room: str) -> list[Entry]:
-        """What the room's session holds."""
+    async def kept(self, session: str) -> list[Entry]:
+        """What the session holds."""
         async with told(WISH):
-            return [_entry(item) for item in await self._sessions.range(room)]
+            return [_entry(item) for item in await self._sessions.range(session)]
 
-    async def coming(self, room: str, after: str) -> AsyncGenerator[Entry]:
-        """Entries of the room's session after that one."""
-        items = self._sessions.read(room, after)
+    async def coming(self, session: str, after: str) -> AsyncGenerator[Entry]:
+        """Entries of the session after that one."""
+        items = self._sessions.read(session, after)
         async with aclosing(items):
             async for item in items:
                 yield _entry(item)
+
+    async def generation(self, session: str) -> str:
+        """Made at the first question; live forgets it with all else."""
+        key, fresh = streams.GENERATION.of(session), secrets.token_hex(4)
+        async with told(WISH):
+            known = await self._bus.live(session).set(key, fresh, nx=True, get=True, ex=streams.SESSION_IDLE_S)
+        return known.decode() if isinstance(known, bytes) else fresh
+
+    async def join(self, session: str, connection: str) -> None:
+        """Say on the session that this connection has it from here on."""
+        async with told(WISH):
+            await self._sessions.publish(session, CallJoined(connection=connection))
+
+    async def spoken(self, turn: str) -> Mapping[int, str]:
+        """What work knows of the turn's sentences."""
+        async with told(WISH):
+            return (await self._work.answer(turn)).spoken
 
     async def _order(self, stream: str, message: Message) -> None:
         await self._bus.work.xadd(stream, {"__data__": envelope.encode(message)})
