@@ -141,6 +141,16 @@ def no_drain() -> None:
     cast("Any", service).asyncio = Module()
 
 
+def no_place() -> None:
+    """A stream that is gone on with begins anew, as if the client had nothing."""
+    from services.gateway.core.reply import Event, Reply  # noqa: PLC0415  a process without the gateway has no such part
+
+    def new(_: Reply, event: Event) -> Event:
+        return event
+
+    cast("Any", Reply)._new = new
+
+
 def dawdle() -> None:
     """The scripted voice takes 10 to 500 ms before each sentence, by its text."""
     from services.tts.adapters.scripted import Scripted  # noqa: PLC0415  a process without tts has no such adapter
@@ -168,7 +178,8 @@ def parrot() -> None:
 
 
 RULES: dict[str, Callable[[], None]] = {
-    rule.__name__: rule for rule in (no_seen, no_deadline, no_epoch, no_recovery, no_heal, no_pause, no_spool, no_drain)
+    rule.__name__: rule
+    for rule in (no_seen, no_deadline, no_epoch, no_recovery, no_heal, no_pause, no_spool, no_drain, no_place)
 }
 """What can be broken in a service."""
 WORKERS: dict[str, Callable[[], None]] = {rule.__name__: rule for rule in (dawdle, parrot, listen_to_feeds)}

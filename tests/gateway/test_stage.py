@@ -231,9 +231,9 @@ async def test_a_broker_that_is_gone_is_said_to_the_page(live_url: str) -> None:
 class Broken(BusDesk):
     """A desk whose session breaks off."""
 
-    async def coming(self, room: str, after: str) -> AsyncGenerator[Entry]:
-        async for _ in super().coming(room, after):
-            raise ValueError(room)
+    async def coming(self, session: str, after: str) -> AsyncGenerator[Entry]:
+        async for _ in super().coming(session, after):
+            raise ValueError(session)
         yield Entry("0-0", 0, Message())
 
 

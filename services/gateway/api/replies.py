@@ -114,8 +114,8 @@ class Replies(Response):
         if kept and isinstance(kept[0].message, TurnRequested):
             self._asked_ms = 0 if self._cursor else kept[0].message.requested_ms
         else:
-            spoken = await self._desk.spoken(f"{self._session}-1")
-            for message in reply.forgotten(f"{self._session}-1", spoken, [entry.message for entry in kept]):
+            made = await self._desk.made(f"{self._session}-1")
+            for message in reply.forgotten(f"{self._session}-1", made, [entry.message for entry in kept]):
                 told += [(event, first) for event in self._reply.feed(message)]
         for entry in kept:
             self._read = entry.id

@@ -21,6 +21,19 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Made:
+    """What work knows of an answer, whatever live has forgotten."""
+
+    sentences: Mapping[int, str]
+    ends: Mapping[int, str]
+    """Sentence → `spoken:<samples>` or `skipped:<reason>`, for those that are over."""
+    count: int | None = None
+    """Of sentences; None: the answer goes on."""
+    reason: str = ""
+    """Why it ended, as in `AnswerEnded`."""
+
+
+@dataclass(frozen=True)
 class JobSeen:
     """One job, as rq's registries have it. Times are Unix milliseconds, 0: not yet."""
 
@@ -133,8 +146,8 @@ class Desk(Protocol):
         """Say that this connection has the session from here on."""
         ...
 
-    async def spoken(self, turn: str) -> Mapping[int, str]:
-        """Sentence → `spoken:<samples>` or `skipped:<reason>`, for those that are over."""
+    async def made(self, turn: str) -> Made:
+        """What work knows of the turn's answer."""
         ...
 
 

@@ -2,7 +2,7 @@
 
 import re
 from base64 import b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -12,7 +12,7 @@ from services.contract.ingest import TurnAired, TurnDropped
 from services.contract.llm import AnswerEnded
 from services.contract.message import Message
 from services.contract.tts import AIR_RATE, SentenceSkipped, SpeechEnded
-from services.gateway.core.ports import Entry
+from services.gateway.core.ports import Entry, Made
 from services.runtime import words
 from services.runtime.timeline import Caption, Closed, Cut, Lost, Out, SentenceOver, Sound, Speech, Timeline
 
@@ -160,14 +160,21 @@ class Reply:
                 return ""
 
 
-def forgotten(turn: str, spoken: Mapping[int, str], kept: Iterable[Message]) -> list[Message]:
-    """What a session whose beginning was trimmed no longer says: the turn was aired, the first sentences were over.
+def forgotten(turn: str, made: Made, kept: Sequence[Message]) -> list[Message]:
+    """What a session whose beginning was trimmed no longer says, as far as work knows it.
 
-    `spoken` is what work knows: index → `spoken:<samples>` or `skipped:<reason>`.
+    The turn was aired, the first sentences were over, the answer had ended.
     """
     there = [message.index for message in kept if isinstance(message, Speech) and message.turn == turn]
-    over = range(min(there, default=max(spoken, default=-1) + 1))
-    return [TurnAired(turn=turn, no=1, epoch=0), *(_over(turn, index, spoken.get(index, "")) for index in over)]
+    over = range(min(there, default=max(made.ends, default=-1) + 1))
+    told: list[Message] = [TurnAired(turn=turn, no=1, epoch=0)]
+    told += [_over(turn, index, made.ends.get(index, "")) for index in over]
+    if made.count is not None and not any(isinstance(message, AnswerEnded) for message in kept):
+        texts = [made.sentences.get(index, "") for index in range(made.count)]
+        gap = "" if words.language("".join(texts)) == "zh" else " "
+        ended = {"turn": turn, "count": made.count, "text": gap.join(texts), "reason": made.reason or "done"}
+        told.append(AnswerEnded.model_validate(ended))
+    return told
 
 
 def _over(turn: str, index: int, value: str) -> Message:

@@ -1,7 +1,7 @@
 """Hands clients' wishes to the bus and follows sessions."""
 
 import secrets
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from services.contract import streams
@@ -9,7 +9,7 @@ from services.contract.failure import Code, Failure
 from services.contract.gateway import CallJoined, ClipHeard
 from services.contract.ingest import Lane, LiveEvent, TurnAired, TurnRequested
 from services.contract.message import Message
-from services.gateway.core.ports import Entry
+from services.gateway.core.ports import Entry, Made
 from services.gateway.handlers.trouble import told
 from services.runtime import envelope
 from services.runtime.bus import Bus
@@ -107,10 +107,11 @@ class BusDesk:
         async with told(WISH):
             await self._sessions.publish(session, CallJoined(connection=connection))
 
-    async def spoken(self, turn: str) -> Mapping[int, str]:
-        """What work knows of the turn's sentences."""
+    async def made(self, turn: str) -> Made:
+        """What work knows of the turn's answer."""
         async with told(WISH):
-            return (await self._work.answer(turn)).spoken
+            answer = await self._work.answer(turn)
+        return Made(answer.sentences, answer.spoken, answer.count, answer.reason)
 
     async def _order(self, stream: str, message: Message) -> None:
         await self._bus.work.xadd(stream, {"__data__": envelope.encode(message)})

@@ -15,7 +15,7 @@ from services.contract.ingest import TurnAired, TurnDropped
 from services.contract.llm import AnswerEnded
 from services.contract.message import Message
 from services.contract.tts import SentenceSkipped, SpeechChunk, SpeechEnded, SpeechStarted
-from services.gateway.core.ports import Entry
+from services.gateway.core.ports import Entry, Made
 from services.gateway.core.reply import Cursor, Event, Position, Reply, forgotten
 
 SESSION = "chat-0123456789abcdef"
@@ -129,7 +129,7 @@ def test_another_turn_is_not_told() -> None:
 def test_a_session_that_lost_its_beginning() -> None:
     """What work knows stands for what was trimmed: the client behind it gets the rest, as if nothing were missing."""
     late = WHOLE[5:]
-    known = forgotten(TURN, {0: "spoken:3"}, [message for message, _ in late])
+    known = forgotten(TURN, Made({}, {0: "spoken:3"}), [message for message, _ in late])
     assert known == [AIRED[0], SpeechEnded(turn=TURN, index=0, attempt=1, samples=3)]
     whole = heard(WHOLE)
     rest = heard([*((message, b"") for message in known), *late], whole[4].at)
@@ -137,7 +137,20 @@ def test_a_session_that_lost_its_beginning() -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoken", "kept", "expected"),
+    ("texts", "text"), [({0: "One.", 1: "Two."}, "One. Two."), ({0: "一。", 1: "二。"}, "一。二。")]
+)
+def test_a_session_that_lost_the_end_of_its_answer(texts: dict[int, str], text: str) -> None:
+    """Sound may come long after the text: that the answer has two sentences is known from work."""
+    late = WHOLE[5:-1]
+    made = Made(texts, {0: "spoken:3"}, 2, "cut")
+    known = forgotten(TURN, made, [message for message, _ in late])
+    done = heard([*((message, b"") for message in known), *late])[-1]
+    assert done.data == {"turn": TURN, "text": text, "reason": "cut"}
+    assert forgotten(TURN, made, [ENDED[0]])[-1] != known[-1]
+
+
+@pytest.mark.parametrize(
+    ("ends", "kept", "expected"),
     [
         ({}, [], []),
         ({0: "spoken:3", 1: "skipped:late"}, [], ["spoken", "late"]),
@@ -145,9 +158,9 @@ def test_a_session_that_lost_its_beginning() -> None:
         ({0: "spoken:3"}, [(SentenceSkipped(turn="t", index=4, reason="r"), b"")], ["spoken"]),
     ],
 )
-def test_what_was_trimmed(spoken: dict[int, str], kept: list[Told], expected: list[str]) -> None:
+def test_what_was_trimmed(ends: dict[int, str], kept: list[Told], expected: list[str]) -> None:
     """Every sentence before the first that is still there was over; one that work does not know was skipped."""
-    messages = forgotten(TURN, spoken, [message for message, _ in kept])
+    messages = forgotten(TURN, Made({}, ends), [message for message, _ in kept])
     assert messages[0] == AIRED[0]
     assert [m.reason if isinstance(m, SentenceSkipped) else "spoken" for m in messages[1:]] == expected
 
