@@ -19,7 +19,7 @@ from onair import brokers, findings, services
 from onair.findings import Finding, endpoint, missing, ok, place, problem
 from onair.processes import held
 from services.contract.failure import Failure
-from services.runtime.config import OpenAI
+from services.runtime.engines import OpenAI
 
 PATIENCE_S = 3.5
 """For one answer of a server; less than all probes get together."""
