@@ -25,14 +25,13 @@ def mark(text: str) -> str:
     return next(reversed(MARK.findall(text)), "")
 
 
-def answer(ask: str) -> str:
-    """Three sentences, each with the mark of the question."""
-    turn = f"turn {mark(ask) or 0}"
+def answer(ask: str, system: str = "") -> str:
+    """Three sentences, each with the mark of the question in it, none of which is spoken in parts; in quotes where the system message asks for quotes."""
+    number = mark(ask) or 0
+    said = f"Turn {number} it is. This is the second sentence of turn {number}. Here ends turn {number}."
     if any(map(is_cjk, ask)):
-        return f"好的，{turn}。这是第二句话，{turn}，它长一点。最后一句，{turn}，说完了。"
-    return (
-        f"All right, {turn}. This is the second sentence of {turn}, and it is longer. Here ends what I say in {turn}."
-    )
+        said = f"现在是 turn {number}。这是 turn {number} 的第二句话。最后一句还是 turn {number}。"
+    return f'"{said}"' if "quote" in system or "引号" in system else said
 
 
 def tokens(text: str) -> list[str]:

@@ -167,8 +167,9 @@ class Upstream:
 
     async def _chat(self, request: Request, exchange: Exchange) -> None:
         messages: Sequence[dict[str, Any]] = request.body.get("messages") or []
-        asked = next((str(each.get("content")) for each in reversed(messages) if each.get("role") == "user"), "")
-        times, parts = exchange.times, content.tokens(content.answer(asked))
+        said = {str(each.get("role")): str(each.get("content")) for each in messages}  # the last one of each role
+        asked, times = said.get("user", ""), exchange.times
+        parts = content.tokens(content.answer(asked, said.get("system", "")))
         times.text, times.mark = asked, content.mark(asked)
         dues = schedule.tokens(times.received / 1e9, len(parts), self.delays)
         await exchange.head("text/event-stream")

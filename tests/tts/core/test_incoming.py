@@ -1,6 +1,7 @@
 """Sound as servers send it: raw, WAV of all kinds, and what is none."""
 
 import struct
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ TONE = np.rint(np.sin(np.arange(2_400) * 0.1) * 9_000).astype("<i2").tobytes()
 
 def fed(body: bytes, *cuts: int) -> tuple[bytes, int]:
     incoming, found, edges = Incoming(), b"", [0, *sorted(cut % (len(body) + 1) for cut in cuts), len(body)]
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         found += incoming.feed(body[start:end])
     return found + incoming.close(), incoming.rate
 
