@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import logging
+import selectors
 import signal
 from contextlib import ExitStack
 from dataclasses import fields, replace
@@ -55,4 +56,6 @@ async def serve(given: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # it calls faults that were asked for errors
-    asyncio.run(serve(parse()))
+    # epoll waits whole milliseconds, select what is left to the microsecond.
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())) as runner:
+        runner.run(serve(parse()))

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from email.message import Message
+from functools import lru_cache
 
 import numpy as np
 
@@ -50,6 +51,7 @@ def speech(text: str, speed: float = 1.0) -> bytes:
     return b"".join(parts)
 
 
+@lru_cache(maxsize=4_096)
 def _letter(sign: str, speed: float) -> bytes:
     count = _samples(WIDE_MS if is_cjk(sign) else LETTER_MS, speed)
     phase = 2 * np.pi * (110 + 6 * (ord(sign) % 32)) * np.arange(count) / AIR_RATE

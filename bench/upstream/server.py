@@ -272,6 +272,8 @@ class _Server(uvicorn.Server):
 async def serving(app: Upstream, host: str = "127.0.0.1", port: int = 0) -> AsyncGenerator[str]:
     """Serve on that port (0: any free one) while the block runs; the base URL, which ends in /v1."""
     listener = socket.create_server((host, port))
+    # asyncio does so itself only where the listener names its protocol; its connections inherit it.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     config = uvicorn.Config(
         app, lifespan="off", ws="none", log_config=None, access_log=False, timeout_graceful_shutdown=1
     )
