@@ -16,6 +16,7 @@ from onair.up import load
 from services.contract.failure import Code, Failure
 from services.runtime import config as configuration
 from services.runtime.config import Config, line_of, seconds
+from services.runtime.engines import TTS_ENGINES, Hearing, OpenAI, Speaking
 from services.runtime.settings import common
 
 ENV = ".env.imported"
@@ -34,11 +35,12 @@ def check(path: Path | None) -> int:
 
 def sense(path: Path, config: Config) -> None:
     """Raise Failure(BAD_CONFIG) for what the services would refuse at their start."""
-    try:
-        _ = config.engines.openai
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise _wrong(path, ["engines", "llm", "openai", *map(str, first["loc"])], first["msg"]) from error
+    for part, options in (("llm", OpenAI), ("asr", Hearing), ("tts", Speaking)):
+        try:
+            options.model_validate(getattr(config.engines, part).get("openai", {}))
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise _wrong(path, ["engines", part, "openai", *map(str, first["loc"])], first["msg"]) from error
     if config.gateway.persona not in config.personas:
         known = ", ".join(sorted(config.personas)) or "none"
         what = f"nobody is called {config.gateway.persona!r}; known: {known}"
@@ -67,7 +69,7 @@ def told(config: Config) -> list[str]:
     )
     engines = (
         f"{what} {_engine(single)}"
-        for what, single in (("llm", config.engines.llm), ("asr", config.engines.asr))
+        for what, single in (("llm", config.engines.llm), ("asr", config.engines.asr), ("tts", config.engines.tts))
         if single
     )
     lines = [
@@ -96,7 +98,7 @@ def take_over(file: Path, out: Path, *, force: bool) -> int:
         body = file.read_bytes()
     except OSError as error:
         raise Failure(Code.NOT_FOUND, f"cannot read {file} ({error.strerror}); name another file") from error
-    draft = adopt(file.name, body, Known(configuration.SOURCES, configuration.TTS_ENGINES))
+    draft = adopt(file.name, body, Known(configuration.SOURCES, TTS_ENGINES))
     env, secrets = out.with_name(ENV), render_env(draft)
     for path in (out, *([env] if secrets else [])):
         if path.exists() and not force:

@@ -21,6 +21,7 @@ from onair.probes import Probe
 from onair.up import load
 from services.contract.failure import Failure
 from services.runtime.config import Config
+from services.runtime.engines import Hearing, OpenAI, Speaking
 from services.runtime.settings import HEALTH_PORTS, number, secret
 
 LIMIT_S = 4.5
@@ -29,7 +30,7 @@ COLOURS = {State.OK: "green", State.MISSING: "yellow", State.PROBLEM: "red"}
 HOSTS = {"", "localhost", "::1"}
 AMBIENT = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "http_proxy", "HTTP_PROXY")
 AVATARS = ("scripted",)
-TTS_PACKAGES = {"espeak": ("espeakng_loader", "soxr")}
+TTS_PACKAGES = {"espeak": ("espeakng_loader", "soxr"), "openai": ("openai", "httpx2", "soxr")}
 """What an engine needs installed; the others need nothing."""
 
 
@@ -120,17 +121,6 @@ def plan(ground: Ground) -> list[tuple[str, Probe]]:
 
 def _engines(ground: Ground) -> list[tuple[str, Probe]]:
     config, environ = ground.config, ground.environ
-    try:
-        options = config.engines.openai
-    except ValueError:  # told with its line when the configuration was read
-        options = Config().engines.openai
-    model = probes.Model(
-        scripted="scripted" in config.engines.llm,
-        options=options,
-        key=ground.secret("OPENAI_API_KEY"),
-        base_url=environ.get("OPENAI_BASE_URL", "") or options.base_url,
-        proxy=config.network.proxy_of("openai"),
-    )
     served = [name.strip() for name in environ.get("TTS_ENGINES", "espeak").split(",") if name.strip()]
     lacks = {engine: probes.lacking(*packages) for engine, packages in TTS_PACKAGES.items()}
     for name, voice in config.voices.items():
@@ -142,7 +132,28 @@ def _engines(ground: Ground) -> list[tuple[str, Probe]]:
             says, remedy = "it is not in this version", f"take it out of onair.yaml; known: {', '.join(AVATARS)}"
             ground.found.append(problem("engine", f"avatar {puppet}", says, remedy))
     ears = next(iter(config.engines.asr), "offline")
-    return [("llm", partial(probes.model, model)), ("asr", partial(probes.ears, ears))]
+    llm, asr, tts = _servers(ground)
+    found: list[tuple[str, Probe]] = [("llm", partial(probes.model, "scripted" in config.engines.llm, llm))]
+    found.append(("asr", partial(probes.remote, asr) if ears == "openai" else partial(probes.ears, ears)))
+    return [*found, ("tts", partial(probes.remote, tts))] if tts.models and "openai" in served else found
+
+
+def _servers(ground: Ground) -> tuple[probes.Server, probes.Server, probes.Server]:
+    """The OpenAI-compatible servers that answer, listen and speak."""
+    config, url = ground.config, ground.environ.get("OPENAI_BASE_URL", "")
+    key, proxy = ground.secret("OPENAI_API_KEY"), config.network.proxy_of("openai")
+    try:
+        llm, asr, tts = config.engines.openai, config.engines.hearing, config.engines.speaking
+    except ValueError:  # told with its line when the configuration was read
+        llm, asr, tts = OpenAI(), Hearing(), Speaking()
+    spoken = [each["openai"] for voice in config.voices.values() for each in voice.engines if "openai" in each]
+    models = sorted({str(options.get("model") or tts.model) for options in spoken})
+    own = [ground.secret(f"{service}_OPENAI_API_KEY") or key for service in ("ASR", "TTS")]
+    return (
+        probes.Server("llm", [llm.model], key, url or llm.base_url, proxy),
+        probes.Server("asr", [asr.model], own[0], asr.base_url or url, proxy),
+        probes.Server("tts", models, own[1], tts.base_url or url, proxy),
+    )
 
 
 def _brokers(ground: Ground) -> list[tuple[str, Probe]]:
@@ -192,7 +203,8 @@ def rooms(config: Config) -> list[Finding]:
 
 def secrets(ground: Ground) -> list[str]:
     """Everything that must not be shown."""
-    names = ("OPENAI_API_KEY", "ONAIR_TOKEN", "WORK_REDIS_URL", "LIVE_REDIS_URLS", "REDIS_URL", "OPENAI_BASE_URL")
+    keys = ("OPENAI_API_KEY", "ASR_OPENAI_API_KEY", "TTS_OPENAI_API_KEY", "ONAIR_TOKEN")
+    names = (*keys, "WORK_REDIS_URL", "LIVE_REDIS_URLS", "REDIS_URL", "OPENAI_BASE_URL")
     found = [part for name in names for part in ground.secret(name).split(",")]
     config = ground.config
     return [*found, config.network.proxy, *config.network.proxies.values(), str(ground.environ.get("HTTPS_PROXY", ""))]

@@ -103,19 +103,20 @@ def endpoint(url: str) -> tuple[str, int]:
     return found
 
 
-def model(status: int, body: bytes, name: str, where: str) -> Finding:
-    """What `GET <base_url>/models` says of the model that shall answer."""
-    part, what = "engine", "llm openai"
+def model(status: int, body: bytes, name: str, where: str, engine: str = "llm") -> Finding:
+    """What `GET <base_url>/models` says of the model that shall answer, listen or speak."""
+    part, what = "engine", f"{engine} openai"
+    address = "OPENAI_BASE_URL" if engine == "llm" else f"engines.{engine}.openai.base_url"
     if status == 401 or status == 403:  # noqa: PLR1714, PLR2004  HTTP's own numbers, here and below
         return problem(part, what, f"{where} refuses the key ({status})", "set OPENAI_API_KEY to a valid one")
     if 300 <= status < 400:  # noqa: PLR2004
-        return problem(part, what, f"{where} redirects ({status})", "set OPENAI_BASE_URL to where it leads")
+        return problem(part, what, f"{where} redirects ({status})", f"set {address} to where it leads")
     if status >= 500:  # noqa: PLR2004
         return problem(part, what, f"{where} answers {status}", "look at that server's log")
     known = _models(body) if status == 200 else []  # noqa: PLR2004
     if known and not any(each in {name, f"{name}:latest"} for each in known):
         some = ", ".join(known[:5])
-        remedy = "set engines.llm.openai.model to one of its own"
+        remedy = f"set engines.{engine}.openai.model to one of its own"
         return problem(part, what, f"{where} does not have the model {name}; it has {some}", remedy)
     return ok(part, what, f"{where} answers, model {name}" + ("" if known else " (it lists none)"))
 

@@ -5,7 +5,7 @@ import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -16,10 +16,9 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from onair import brokers, findings, services
-from onair.findings import Finding, endpoint, missing, ok, place, problem
+from onair.findings import Finding, State, endpoint, missing, ok, place, problem
 from onair.processes import held
 from services.contract.failure import Failure
-from services.runtime.config import OpenAI
 
 PATIENCE_S = 3.5
 """For one answer of a server; less than all probes get together."""
@@ -75,50 +74,62 @@ def lacking(*names: str) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Model:
-    """The llm engine, as far as it is set up."""
+class Server:
+    """An OpenAI-compatible server, as far as it is set up."""
 
-    scripted: bool
-    options: OpenAI
+    engine: str
+    """llm, asr or tts."""
+    models: Sequence[str]
     key: str
     base_url: str
     proxy: str
 
 
-def model(wanted: Model) -> list[Finding]:
+def model(scripted: bool, server: Server) -> list[Finding]:  # noqa: FBT001  one fact of the configuration
     """The model that answers."""
-    part, name = "engine", "llm openai"
-    if wanted.scripted:
-        return [ok(part, "llm scripted", "answers come from a script, which says so")]
-    if not (wanted.key or wanted.base_url):
+    if scripted:
+        return [ok("engine", "llm scripted", "answers come from a script, which says so")]
+    if not (server.key or server.base_url):
         remedy = "set OPENAI_API_KEY, or OPENAI_BASE_URL for a server of your own, in .env"
-        return [missing(part, name, "no key and no server: the scripted persona answers", remedy)]
+        return [missing("engine", "llm openai", "no key and no server: the scripted persona answers", remedy)]
+    return remote(server)
+
+
+def remote(server: Server) -> list[Finding]:
+    """A server that answers, listens or speaks."""
+    part, name = "engine", f"{server.engine} openai"
+    address = "OPENAI_BASE_URL" if server.engine == "llm" else f"engines.{server.engine}.openai.base_url"
     if lacks := lacking("openai", "httpx2"):
-        return [problem(part, name, f"it lacks {', '.join(lacks)}", "install onair[llm]")]
-    if not wanted.options.model:
-        return [problem(part, name, "no model is named", "set engines.llm.openai.model in onair.yaml")]
-    base = (wanted.base_url or OFFICIAL).rstrip("/")
+        return [problem(part, name, f"it lacks {', '.join(lacks)}", f"install onair[{server.engine}]")]
+    if not all(server.models):
+        return [problem(part, name, "no model is named", f"set engines.{server.engine}.openai.model in onair.yaml")]
+    if not (server.key or server.base_url):
+        remedy = f"set OPENAI_API_KEY in .env, or {address} for a server of your own"
+        return [problem(part, name, "no key and no server", remedy)]
+    base = (server.base_url or OFFICIAL).rstrip("/")
     if not base.startswith(("http://", "https://")):
-        remedy = "set OPENAI_BASE_URL as http://127.0.0.1:11434/v1"
+        remedy = f"set {address} as http://127.0.0.1:11434/v1"
         return [problem(part, name, "its address does not begin with http:// or https://", remedy)]
-    return [_ask_model(wanted, base)]
+    return [_ask_server(server, base, address)]
 
 
-def _ask_model(wanted: Model, base: str) -> Finding:
-    import httpx2  # noqa: PLC0415  the extra llm or client, which were looked for
+def _ask_server(server: Server, base: str, address: str) -> Finding:
+    import httpx2  # noqa: PLC0415  an engine's extra or client, which were looked for
 
-    where = place(base)
-    headers = {"Authorization": f"Bearer {wanted.key}"} if wanted.key else {}
+    where, name = place(base), f"{server.engine} openai"
+    headers = {"Authorization": f"Bearer {server.key}"} if server.key else {}
     try:
-        with httpx2.Client(timeout=PATIENCE_S, proxy=wanted.proxy or None, trust_env=False) as client:
+        with httpx2.Client(timeout=PATIENCE_S, proxy=server.proxy or None, trust_env=False) as client:
             answer = client.get(f"{base}/models", headers=headers)
     except httpx2.TimeoutException:
         remedy = "is it overloaded, is network.proxy right?"
-        return problem("engine", "llm openai", f"{where} does not answer within {PATIENCE_S:g} s", remedy)
+        return problem("engine", name, f"{where} does not answer within {PATIENCE_S:g} s", remedy)
     except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, ImportError) as error:
-        remedy = "start it, or correct OPENAI_BASE_URL, OPENAI_API_KEY or network.proxy"
-        return problem("engine", "llm openai", f"{where} cannot be reached ({type(error).__name__})", remedy)
-    return findings.model(answer.status_code, answer.content, wanted.options.model, where)
+        remedy = f"start it, or correct {address}, OPENAI_API_KEY or network.proxy"
+        return problem("engine", name, f"{where} cannot be reached ({type(error).__name__})", remedy)
+    status, body = answer.status_code, answer.content
+    found = [findings.model(status, body, each, where, server.engine) for each in server.models]
+    return next((each for each in found if each.state is State.PROBLEM), found[-1])
 
 
 def ears(engine: str) -> list[Finding]:

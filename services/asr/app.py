@@ -11,6 +11,7 @@ from services.asr.core.ports import Recogniser
 from services.asr.handlers import Desk, attach
 from services.asr.settings import Settings
 from services.contract import streams
+from services.contract.failure import Code, Failure
 from services.runtime.bus import Bus
 from services.runtime.delivery import Delivery
 from services.runtime.service import Service
@@ -45,5 +46,22 @@ def make_recogniser(settings: Settings) -> Recogniser:
     wanted = settings.config.engines.asr
     if "scripted" in wanted:
         return Scripted([str(text) for text in wanted["scripted"].get("texts", [])])
+    if "openai" in wanted:
+        return make_openai(settings)
     log.warning("speech is recognised offline: English only, experimental")
     return Offline()
+
+
+def make_openai(settings: Settings) -> Recogniser:
+    """The OpenAI-compatible endpoint; raises Failure(BAD_CONFIG) where no model is named."""
+    # Late, because its client takes a second and 30 MB to load, and not everybody has such an endpoint.
+    from services.asr.adapters.openai import OFFICIAL, OpenAIEars, Options  # noqa: PLC0415  see above
+
+    options = settings.config.engines.hearing
+    if not options.model:
+        what = "engines.asr.openai.model is empty: name the model that shall listen, as whisper-1"
+        raise Failure(Code.BAD_CONFIG, what)
+    proxy = settings.config.network.proxy_of("openai")
+    return OpenAIEars(
+        Options(options.model, settings.key, settings.base_url or OFFICIAL, proxy, total_s=options.timeout)
+    )

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from services.runtime.config import Config
-from services.runtime.settings import Common, common, number
+from services.runtime.settings import Common, common, number, secret, web
 
 
 @dataclass(frozen=True)
@@ -16,9 +16,16 @@ class Settings:
     config: Config
     workers: int = 1
     """ASR_WORKERS: clips that are recognised at the same time."""
+    key: str = ""
+    """ASR_OPENAI_API_KEY, else OPENAI_API_KEY; never logged."""
+    base_url: str = ""
+    """engines.asr.openai.base_url, else OPENAI_BASE_URL."""
 
 
 def read(environ: Mapping[str, str] = os.environ) -> Settings:
     """Settings of this process; raises Failure(BAD_CONFIG)."""
     machine = common("asr", environ)
-    return Settings(machine, machine.config(), number(environ, "ASR_WORKERS", 1, least=1, most=64))
+    config = machine.config()
+    base_url = web(config.engines.hearing.base_url or environ.get("OPENAI_BASE_URL", ""), "engines.asr.openai.base_url")
+    key = secret(environ, "ASR_OPENAI_API_KEY") or secret(environ, "OPENAI_API_KEY")
+    return Settings(machine, config, number(environ, "ASR_WORKERS", 1, least=1, most=64), key, base_url)

@@ -3,9 +3,8 @@
 import os
 from dataclasses import dataclass
 
-from services.contract.failure import Code, Failure
 from services.runtime.config import Config
-from services.runtime.settings import Common, common, number, secret
+from services.runtime.settings import Common, common, number, secret, web
 
 
 @dataclass(frozen=True)
@@ -26,10 +25,6 @@ def read() -> Settings:
     """Settings of this process; raises Failure(BAD_CONFIG)."""
     machine = common("llm", os.environ)
     config = machine.config()
-    base_url = os.environ.get("OPENAI_BASE_URL", "") or config.engines.openai.base_url
-    if base_url and not base_url.startswith(("http://", "https://")):
-        raise Failure(
-            Code.BAD_CONFIG, "OPENAI_BASE_URL must begin with http:// or https://, as http://127.0.0.1:11434/v1"
-        )
+    base_url = web(os.environ.get("OPENAI_BASE_URL", "") or config.engines.openai.base_url, "OPENAI_BASE_URL")
     workers = number(os.environ, "LLM_WORKERS", 4, least=1, most=256)
     return Settings(machine, config, secret(os.environ, "OPENAI_API_KEY"), base_url, workers)

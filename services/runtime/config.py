@@ -4,20 +4,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from services.contract.failure import Code, Failure
+from services.runtime.engines import EXACT, TTS_ENGINES, Engines, Options, Single, listed, one_of
 
-Options = dict[str, Any]
-Single = dict[str, Options]
-"""One name with its options, as `edge: {voice: …}`."""
 SOURCES = ("api", "replay")
 """`api`: events come only by POST."""
 COMING = ("bilibili", "douyin", "daily", "schedule")
 """Sources that this version does not know yet."""
-LLM_ENGINES = ("openai", "scripted")
-ASR_ENGINES = ("offline", "scripted")
-TTS_ENGINES = ("espeak", "scripted")
 FOREVER = "forever"
 LEAST_KEPT_S = 3_600
 
@@ -25,7 +20,7 @@ LEAST_KEPT_S = 3_600
 class Part(BaseModel):
     """A mapping in the file: exact keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = EXACT
 
 
 class Template(Part):
@@ -65,43 +60,8 @@ class Voice(Part):
     @classmethod
     def _known(cls, engines: list[Single]) -> list[Single]:
         for engine in engines:
-            _one_of(engine, TTS_ENGINES, "tts engine")
+            one_of(engine, TTS_ENGINES, "tts engine")
         return engines
-
-
-class OpenAI(Part):
-    """Any OpenAI-compatible endpoint; the key comes from OPENAI_API_KEY."""
-
-    base_url: str = ""
-    model: str = ""
-    timeout: float = Field(default=10, gt=0)
-    """Seconds without a token after which the model counts as silent."""
-    room_timeout: float = Field(default=4, gt=0)
-    """Seconds to the first token where a whole room waits for it; retries included."""
-
-
-class Engines(Part):
-    """Which engines speak, think and listen, with their options."""
-
-    llm: Single = {}
-    asr: Single = {}
-    tts: Single = {}
-
-    @model_validator(mode="after")
-    def _known(self) -> "Engines":
-        for found, known, what in (
-            (self.llm, LLM_ENGINES, "llm engine"),
-            (self.asr, ASR_ENGINES, "asr engine"),
-            (self.tts, TTS_ENGINES, "tts engine"),
-        ):
-            for name in found:
-                _one_of({name: {}}, known, what)
-        return self
-
-    @property
-    def openai(self) -> OpenAI:
-        """Options of the llm engine `openai`."""
-        return OpenAI.model_validate(self.llm.get("openai", {}))
 
 
 class Deadlines(Part):
@@ -134,8 +94,8 @@ class Room(Part):
     def _known(cls, sources: list[dict[str, Any]]) -> list[dict[str, Any]]:
         for source in sources:
             if wrong := [name for name in source if name in COMING]:
-                raise ValueError(f"the source {wrong[0]!r} is not in this version yet; known: {_list(SOURCES)}")
-            _one_of(source, SOURCES, "source")
+                raise ValueError(f"the source {wrong[0]!r} is not in this version yet; known: {listed(SOURCES)}")
+            one_of(source, SOURCES, "source")
             if source.get("api"):
                 raise ValueError("the source 'api' has no options; write {api: {}}")
         return sources
@@ -143,7 +103,7 @@ class Room(Part):
     @model_validator(mode="after")
     def _fed(self) -> "Room":
         if not self.sources:
-            known, coming = _list(SOURCES), _list(COMING)
+            known, coming = listed(SOURCES), listed(COMING)
             raise ValueError(f"the room has no source; give one of {known} (not in this version: {coming})")
         return self
 
@@ -214,10 +174,10 @@ class Config(Part):
     def _refer(self) -> "Config":
         for name, persona in self.personas.items():
             if persona.voice not in self.voices:
-                raise ValueError(f"persona {name!r} names the voice {persona.voice!r}; known: {_list(self.voices)}")
+                raise ValueError(f"persona {name!r} names the voice {persona.voice!r}; known: {listed(self.voices)}")
         for name, room in self.rooms.items():
             if room.persona not in self.personas:
-                raise ValueError(f"room {name!r} names the persona {room.persona!r}; known: {_list(self.personas)}")
+                raise ValueError(f"room {name!r} names the persona {room.persona!r}; known: {listed(self.personas)}")
         return self
 
 
@@ -264,17 +224,6 @@ def line_of(node: yaml.Node | None, loc: list[str]) -> int:
             break
         line, node = found[0].start_mark.line + 1, found[1]
     return line
-
-
-def _one_of(entry: dict[str, Any], known: tuple[str, ...], what: str) -> None:
-    if len(entry) != 1:
-        raise ValueError(f"a {what} is one name with its options, not {len(entry)}")
-    if (name := next(iter(entry))) not in known:
-        raise ValueError(f"unknown {what} {name!r}; known: {_list(known)}")
-
-
-def _list(names: Any) -> str:  # noqa: ANN401  any iterable of names
-    return ", ".join(sorted(str(name) for name in names)) or "none"
 
 
 def seconds(text: str) -> float:

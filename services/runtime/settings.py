@@ -74,6 +74,14 @@ def number(environ: Mapping[str, str], name: str, default: int, least: int = 0, 
     return int(text)
 
 
+def web(url: str, name: str) -> str:
+    """The address of a server, '' for none; raises Failure(BAD_CONFIG) that names where it stands."""
+    if url and not url.startswith(("http://", "https://")):
+        example = "http://127.0.0.1:11434/v1"
+        raise Failure(Code.BAD_CONFIG, f"{name} must begin with http:// or https://, as {example}")
+    return url
+
+
 def common(service: str, environ: Mapping[str, str]) -> Common:
     """Settings that all services share; raises Failure(BAD_CONFIG)."""
     both = secret(environ, "REDIS_URL")

@@ -1,6 +1,7 @@
 """Puts tts together: the engines that this worker serves, behind the handlers."""
 
 import secrets
+from collections.abc import Sequence
 
 from services.runtime.bus import Bus
 from services.runtime.delivery import Delivery
@@ -34,12 +35,18 @@ def build(settings: Settings) -> Service:
     async def beat() -> None:
         await pools.beat(engines)
 
+    async def able() -> str:
+        """'' if one of the engines can speak; a voice whose own cannot is spoken by its next."""
+        said = [await engine.check() for engine in engines]
+        return "" if "" in said else "; ".join(said)
+
     return Service(
         settings.common,
         bus,
         delivery,
         loops=[lambda: forever(beat, EVERY_S), lambda: forever(janitor.sweep, EVERY_S)],
-        checks={f"engine {engine.name}": engine.check for engine in engines},
+        checks={"engines": able},
+        warns={f"engine {engine.name}": engine.check for engine in engines},
         closers=[engine.close for engine in engines],
     )
 
@@ -48,10 +55,29 @@ def make_engine(name: str, settings: Settings) -> Engine:
     """The engine of that pool; raises Failure(BAD_CONFIG) for a voice whose settings it does not understand."""
     if name == "scripted":
         return Scripted()
-    options = [
-        Voice(voice, engine["espeak"])
+    voices = [
+        Voice(voice, engine[name])
         for voice, wanted in settings.config.voices.items()
         for engine in wanted.engines
-        if "espeak" in engine
+        if name in engine
     ]
-    return Espeak(options)
+    return Espeak(voices) if name == "espeak" else make_openai(voices, settings)
+
+
+def make_openai(voices: Sequence[Voice], settings: Settings) -> Engine:
+    """The OpenAI-compatible endpoint."""
+    # Late, because its client takes a second and 30 MB to load, and not everybody has such an endpoint.
+    from services.tts.adapters.openai import OFFICIAL, OpenAISpeech, Options  # noqa: PLC0415  see above
+
+    options, proxy = settings.config.engines.speaking, settings.config.network.proxy_of("openai")
+    return OpenAISpeech(
+        Options(
+            options.model,
+            settings.key,
+            settings.base_url or OFFICIAL,
+            proxy,
+            format=options.format,
+            sound_s=options.timeout,
+        ),
+        voices,
+    )

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from services.contract.failure import Code, Failure
-from services.runtime.config import TTS_ENGINES, Config
-from services.runtime.settings import Common, common, number
+from services.runtime.config import Config
+from services.runtime.engines import TTS_ENGINES
+from services.runtime.settings import Common, common, number, secret, web
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,10 @@ class Settings:
     """TTS_ENGINES: the pools that this worker serves."""
     workers: int = 2
     """TTS_WORKERS: sentences that each engine speaks at the same time."""
+    key: str = ""
+    """TTS_OPENAI_API_KEY, else OPENAI_API_KEY; never logged."""
+    base_url: str = ""
+    """engines.tts.openai.base_url, else OPENAI_BASE_URL."""
 
 
 def read(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -28,4 +33,9 @@ def read(environ: Mapping[str, str] = os.environ) -> Settings:
     if not named or not set(named) <= set(TTS_ENGINES):
         wrong = ", ".join(sorted(set(named) - set(TTS_ENGINES))) or "none"
         raise Failure(Code.BAD_CONFIG, f"TTS_ENGINES names {wrong}; known: {', '.join(TTS_ENGINES)}")
-    return Settings(machine, machine.config(), named, number(environ, "TTS_WORKERS", 2, least=1, most=64))
+    config = machine.config()
+    base_url = web(
+        config.engines.speaking.base_url or environ.get("OPENAI_BASE_URL", ""), "engines.tts.openai.base_url"
+    )
+    key = secret(environ, "TTS_OPENAI_API_KEY") or secret(environ, "OPENAI_API_KEY")
+    return Settings(machine, config, named, number(environ, "TTS_WORKERS", 2, least=1, most=64), key, base_url)

@@ -7,7 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.upstream.schedule import MACHINERY
+from bench.upstream.server import Upstream, serving
 from services.asr.adapters.offline import Offline, SileroDetector
+from services.asr.adapters.openai import OpenAIEars, Options
 from services.asr.adapters.scripted import Scripted, ScriptedDetector
 from services.asr.adapters.soxr import resample
 from services.asr.core.pcm import FRAME_BYTES, HEARD_RATE, frames, heard
@@ -25,11 +28,17 @@ def detector(request: pytest.FixtureRequest) -> Detector:
     return make()
 
 
-@pytest.fixture(params=["offline", "scripted"])
+@pytest.fixture(params=["offline", "scripted", "openai"])
 async def recogniser(request: pytest.FixtureRequest) -> AsyncGenerator[Recogniser, None]:
-    made: Recogniser = Offline() if request.param == "offline" else Scripted(["what is the weather today"])
-    yield made
-    await made.close()
+    async with serving(Upstream(MACHINERY, "what is the weather today ")) as url:
+        makers: dict[str, Callable[[], Recogniser]] = {
+            "offline": Offline,
+            "scripted": lambda: Scripted(["what is the weather today"]),
+            "openai": lambda: OpenAIEars(Options("m", base_url=url)),
+        }
+        made = makers[request.param]()
+        yield made
+        await made.close()
 
 
 def test_detector_hears_the_voice(detector: Detector) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.upstream.schedule import MACHINERY
+from bench.upstream.server import Upstream, serving
 from services.asr import settings
 from services.asr.adapters.offline import Offline
 from services.asr.app import build, make_recogniser
@@ -62,3 +64,32 @@ def test_wrong_settings(tmp_path: Path) -> None:
     """A number of workers that cannot be is refused by name."""
     with pytest.raises(Failure, match="ASR_WORKERS is 'many'"):
         settings.read(environ(tmp_path, ASR_WORKERS="many"))
+
+
+OPENAI = "engines: {asr: {openai: {model: whisper-1, base_url: %s}}}"
+
+
+async def test_a_server_is_asked_with_its_own_key(tmp_path: Path) -> None:
+    """The configuration's address and the service's own key go before those of the model that answers."""
+    app = Upstream(MACHINERY)
+    async with serving(app) as url:
+        given = {"OPENAI_API_KEY": "of-llm", "ASR_OPENAI_API_KEY": "of-asr", "OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}
+        engine = make_recogniser(settings.read(environ(tmp_path, OPENAI % url, **given)))
+        assert await engine.recognise(b"\0\x40" * 16_000, "en") == "This is turn 1."
+        assert app.requests[0].headers["authorization"] == "Bearer of-asr"
+        assert app.requests[0].body["model"] == "whisper-1"
+        await engine.close()
+
+
+def test_a_server_without_an_address_of_its_own(tmp_path: Path) -> None:
+    """It is the one that answers, with its key; an address that is none is refused by name."""
+    read = settings.read(environ(tmp_path, OPENAI % "''", OPENAI_API_KEY="of-llm", OPENAI_BASE_URL="http://x/v1"))
+    assert (read.key, read.base_url) == ("of-llm", "http://x/v1")
+    with pytest.raises(Failure, match=r"engines\.asr\.openai\.base_url must begin with http"):
+        settings.read(environ(tmp_path, OPENAI % "whisper"))
+
+
+def test_a_server_needs_a_model(tmp_path: Path) -> None:
+    """Without one the service does not begin."""
+    with pytest.raises(Failure, match="name the model that shall listen"):
+        make_recogniser(settings.read(environ(tmp_path, "engines: {asr: {openai: {}}}")))

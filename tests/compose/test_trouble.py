@@ -21,7 +21,7 @@ def brokers(images: None) -> Iterator[Stack]:  # noqa: ARG001  it has to be ther
 
 
 WRONG: dict[str, tuple[dict[str, str], str]] = {
-    "tts": ({"TTS_ENGINES": "opera"}, "TTS_ENGINES names opera; known: espeak, scripted"),
+    "tts": ({"TTS_ENGINES": "opera"}, "TTS_ENGINES names opera; known: espeak, openai, scripted"),
     "llm": ({"REDIS_PASSWORD": "wrong"}, "the work broker lets nobody in like this"),
     "asr": ({"ONAIR_CONFIG": "tests/compose/broken.yaml"}, "/config/onair.yaml:4: voics: unknown key"),
     "ingest": ({"WORK_REDIS_URL_FILE": "/run/secrets/none"}, "WORK_REDIS_URL_FILE names /run/secrets/none"),

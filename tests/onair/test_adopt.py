@@ -14,7 +14,8 @@ from onair.configuration import check, take_over
 from onair.draft import Draft, Known, render, render_env
 from onair.environment import parse
 from services.contract.failure import Code, Failure
-from services.runtime.config import SOURCES, TTS_ENGINES, Config, load
+from services.runtime.config import SOURCES, Config, load
+from services.runtime.engines import TTS_ENGINES
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NOW = Known(SOURCES, TTS_ENGINES)

@@ -26,7 +26,15 @@ Ask = Callable[..., dict[str, dict[str, Any]]]
 def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ask:
     """The doctor's findings by name, for that configuration and that environment; its exit code under `exit`."""
     monkeypatch.chdir(tmp_path)
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "REDIS_URL", "WORK_REDIS_URL", "LIVE_REDIS_URLS", "TTS_ENGINES"):
+    for name in (
+        "OPENAI_API_KEY",
+        "OPENAI_BASE_URL",
+        "REDIS_URL",
+        "WORK_REDIS_URL",
+        "LIVE_REDIS_URLS",
+        "TTS_ENGINES",
+        "TTS_OPENAI_API_KEY",
+    ):
         monkeypatch.delenv(name, raising=False)
 
     def run(config: str = CONFIG, **environ: str) -> dict[str, dict[str, Any]]:
@@ -100,6 +108,49 @@ def test_a_model_that_cannot_be(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(probes, "lacking", lambda *names: list(names))  # pyright: ignore[reportUnknownArgumentType, reportUnknownLambdaType]  any names
     assert "lacks openai" in ask(named)["llm openai"]["says"]
     assert "lacks pocketsphinx" in ask(CONFIG)["asr offline"]["says"]
+
+
+EARS = CONFIG + "engines: {asr: {openai: {model: m, base_url: %s}}}\n"
+MOUTH = """
+personas: {host: {voice: plain}}
+voices: {plain: {engines: [{openai: {voice: alloy, model: o}}, {espeak: {}}]}, other: {engines: [{openai: {voice: a}}]}}
+engines: {tts: {openai: {model: m, base_url: %s}}}
+gateway: {persona: host}
+"""
+
+
+@pytest.mark.parametrize(
+    ("answer", "state", "text"),
+    [
+        (Answer(b'{"data": [{"id": "m"}, {"id": "o"}]}'), "ok", "answers, model"),
+        (Answer(b'{"data": [{"id": "x"}, {"id": "o"}]}'), "problem", "does not have the model m"),
+        (Answer(b"", 401), "problem", "refuses the key"),
+    ],
+)
+def test_ears_and_voices_of_a_server(ask: Ask, answer: Answer, state: str, text: str) -> None:
+    """Both servers are really asked, each with its key; every model that a voice names is looked for."""
+    with serving(answer, answer) as gateway:
+        heard = ask(EARS % f"{gateway.url}/v1", OPENAI_API_KEY=CANARIES[0])["asr openai"]
+        keys = {"TTS_OPENAI_API_KEY": CANARIES[1], "TTS_ENGINES": "openai,espeak"}
+        spoken = ask(MOUTH % f"{gateway.url}/v1", **keys)["tts openai"]
+    assert (heard["state"], spoken["state"]) == (state, state)
+    assert text in heard["says"]
+    assert text in spoken["says"]
+    assert [asked[2] for asked in gateway.asked] == [f"Bearer {CANARIES[0]}", f"Bearer {CANARIES[1]}"]
+
+
+def test_ears_and_voices_that_cannot_be(ask: Ask) -> None:
+    """No key, no model, no address: each has its word, and a voice that no worker serves is named."""
+    found = ask(EARS % "''")["asr openai"]
+    assert found["says"] == "no key and no server"
+    assert "engines.asr.openai.base_url" in found["remedy"]
+    assert "no model is named" in ask(CONFIG + "engines: {asr: {openai: {}}}\n")["asr openai"]["says"]
+    assert "engines.asr.openai.base_url" in ask(EARS % "whisper")["asr openai"]["remedy"]
+    found = ask(MOUTH % "http://127.0.0.1:1/v1", TTS_ENGINES="espeak")
+    assert "tts openai" not in found
+    assert "set TTS_ENGINES=openai" in found["tts other"]["remedy"]
+    wrong = "engines: {tts: {openai: {timeout: 9}}}\n"
+    assert "engines.tts.openai.timeout" in ask(CONFIG + wrong)["configuration"]["says"]
 
 
 def test_brokers(ask: Ask, tmp_path: Path) -> None:

@@ -150,7 +150,7 @@ def test_in_a_container_it_waits(tmp_path: Path) -> None:
     urls = {"work": "redis://127.0.0.1:1", "live": "redis://127.0.0.1:1"}
     with running("tts", tmp_path, urls, ONAIR_WAIT="1", TTS_ENGINES="opera") as process:
         assert process.stdout
-        assert process.stdout.readline() == "TTS_ENGINES names opera; known: espeak, scripted\n"
+        assert process.stdout.readline() == "TTS_ENGINES names opera; known: espeak, openai, scripted\n"
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(1)
         process.send_signal(signal.SIGTERM)

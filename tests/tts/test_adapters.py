@@ -3,15 +3,18 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 import numpy as np
 import pytest
 
+from bench.upstream.schedule import Delays
+from bench.upstream.server import Upstream, serving
 from services.contract.failure import Code, Failure
 from services.runtime import sound
 from services.tts.adapters.espeak import Espeak, parse, runs
+from services.tts.adapters.openai import OpenAISpeech, Options
 from services.tts.adapters.scripted import Scripted
 from services.tts.adapters.soxr import Resampler
 from services.tts.core.ports import Engine, Voice
@@ -23,14 +26,21 @@ MIXED = "今天我们来聊聊 machine learning，好不好？"
 VOICES = {
     "espeak": Voice("x", {"voice": "cmn"}),
     "scripted": Voice("x"),
+    "openai": Voice("x", {"voice": "alloy"}),
 }
 
 
-@pytest.fixture(params=["espeak", "scripted"])
+@pytest.fixture(params=["espeak", "scripted", "openai"])
 async def engine(request: pytest.FixtureRequest) -> AsyncGenerator[Engine, None]:
-    made: Engine = Espeak() if request.param == "espeak" else Scripted()
-    yield made
-    await made.close()
+    async with serving(Upstream(Delays(0, 0, 0, 0, speech_pace=20))) as url:
+        makers: dict[str, Callable[[], Engine]] = {
+            "espeak": Espeak,
+            "scripted": Scripted,
+            "openai": lambda: OpenAISpeech(Options("m", base_url=url)),
+        }
+        made = makers[request.param]()
+        yield made
+        await made.close()
 
 
 async def speak(engine: Engine, text: str, voice: Voice | None = None) -> bytes:

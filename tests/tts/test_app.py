@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.upstream.schedule import MACHINERY
+from bench.upstream.server import Upstream, serving
 from services.contract import streams
 from services.contract.failure import Code, Failure
 from services.contract.llm import SentenceReady
@@ -13,7 +15,8 @@ from services.runtime import envelope, sound
 from services.runtime.clock import now_ms
 from services.runtime.sessions import Item, Sessions
 from services.tts import settings
-from services.tts.app import build
+from services.tts.app import build, make_engine
+from services.tts.core.ports import Voice
 
 YAML = """
 voices:
@@ -59,7 +62,7 @@ async def test_a_sentence_from_stream_to_session(broker_url: str, live_url: str,
     assert engines == ["scripted", "scripted", "espeak"]
     pcm = b"".join(item.blob for item in items)
     assert 1_500 < sound.millis(pcm) < 4_000
-    assert [await check() for check in service.checks.values()] == ["", ""]
+    assert [await check() for check in (*service.checks.values(), *service.warns.values())] == ["", "", ""]
     assert await service.bus.work.exists(streams.POOL.of("espeak"), streams.POOL.of("scripted")) == 2
     await service.delivery.drain()
     for loop in loops:
@@ -96,3 +99,42 @@ def test_a_wrong_voice_ends_the_start(tmp_path: Path) -> None:
     env = environ(tmp_path, "voices:\n  x: {engines: [{espeak: {rate: fast}}]}\n")
     with pytest.raises(Failure, match="voice 'x': espeak: rate is 'fast'"):
         build(settings.read(env))
+
+
+OPENAI = """
+voices: {x: {engines: [{openai: {voice: alloy}}, {scripted: {}}]}}
+engines: {tts: {openai: {model: tts-1, base_url: %s, format: wav}}}
+"""
+
+
+async def test_a_server_is_asked_with_its_own_key(tmp_path: Path) -> None:
+    """The configuration's address and the service's own key go before those of the model that answers."""
+    app = Upstream(MACHINERY)
+    async with serving(app) as url:
+        given = {"OPENAI_API_KEY": "of-llm", "TTS_OPENAI_API_KEY": "of-tts", "OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}
+        engine = make_engine("openai", settings.read(environ(tmp_path, OPENAI % url, **given)))
+        pcm = b"".join([piece async for piece in engine.speak("hi", Voice("x", {"voice": "alloy"}), "")])
+        assert not sound.is_silent(pcm)
+        assert app.requests[0].headers["authorization"] == "Bearer of-tts"
+        assert (app.requests[0].body["model"], app.requests[0].body["response_format"]) == ("tts-1", "wav")
+        await engine.close()
+
+
+async def test_ready_as_long_as_one_can_speak(tmp_path: Path) -> None:
+    """A server that is away is a warning while another engine speaks, and keeps a worker from being ready alone."""
+    yaml = OPENAI % "http://127.0.0.1:1/v1"
+    for engines, problem in (("openai,scripted", ""), ("openai", "cannot be reached")):
+        service = build(settings.read(environ(tmp_path, yaml, TTS_ENGINES=engines)))
+        assert "cannot be reached" in await service.warns["engine openai"]()
+        said = await service.checks["engines"]()
+        assert problem in said
+        assert bool(said) == bool(problem)
+        for close in [*service.closers, service.bus.close]:
+            await close()
+
+
+def test_a_voice_of_a_server_is_checked(tmp_path: Path) -> None:
+    """A voice that the engine cannot have is said before the service begins."""
+    yaml = "voices: {x: {engines: [{openai: {voice: alloy}}]}}\n"
+    with pytest.raises(Failure, match=r"voice 'x': openai: no model is named; set engines\.tts\.openai\.model"):
+        build(settings.read(environ(tmp_path, yaml, TTS_ENGINES="openai")))
