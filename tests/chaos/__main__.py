@@ -75,7 +75,7 @@ async def limited(program: Program, setup: Setup) -> Outcome:
         async with asyncio.timeout(LIMIT_S):
             return await program.run(setup)
     except TimeoutError as error:
-        return Outcome("it did not end", 0, 1, (f"it did not end within {LIMIT_S} s: {error}",))
+        return Outcome("it did not end", 0, 1, (f"it did not end: {error or 'what it waited for did not come'}",))
 
 
 def told(row: dict[str, Any]) -> None:

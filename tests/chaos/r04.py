@@ -106,5 +106,5 @@ PROGRAM = Program(
     "a worker paused 10 s and woken emits nothing twice",
     "SIGSTOP, SIGCONT of tts and llm inside a job",
     run,
-    ("no_fence", "blind_beat", "no_reclaim"),
+    ("no_fence", "blind_beat"),
 )

@@ -84,12 +84,6 @@ def router(desk: Desk, caps: Caps, persona: str) -> APIRouter:
         log.debug("asked", session=turn.session, turn=turn.turn, ask=turn.ask)
         return Replies(desk, caps, slots, turn.session) if rich else Answer(desk, caps, slots, turn)
 
-    async def again(request: Request) -> Response:
-        """Go on with an answer of `?v=2` behind the event that `Last-Event-ID` names; for programs that cannot POST."""
-        if (cursor := cursor_of(request)) is None:
-            raise Failure(Code.BAD_INPUT, "send Last-Event-ID (or ?last_event_id=): the id of the last event you have")
-        return await resumed(desk, caps, slots, cursor)
-
     routes.add_api_route(
         "/api/chat",
         chat,
@@ -98,8 +92,20 @@ def router(desk: Desk, caps: Caps, persona: str) -> APIRouter:
         responses={**ERRORS, 200: STREAM},
         openapi_extra={"requestBody": BODY},
     )
-    routes.add_api_route("/api/chat", again, methods=["GET"], response_model=None, responses={**ERRORS, 200: STREAM})
+    _resume(routes, desk, caps, slots)
     return routes
+
+
+def _resume(routes: APIRouter, desk: Desk, caps: Caps, slots: Slots) -> None:
+    """The route by which a cut stream goes on."""
+
+    async def again(request: Request) -> Response:
+        """Go on with an answer of `?v=2` behind the event that `Last-Event-ID` names; for programs that cannot POST."""
+        if (cursor := cursor_of(request)) is None:
+            raise Failure(Code.BAD_INPUT, "send Last-Event-ID (or ?last_event_id=): the id of the last event you have")
+        return await resumed(desk, caps, slots, cursor)
+
+    routes.add_api_route("/api/chat", again, methods=["GET"], response_model=None, responses={**ERRORS, 200: STREAM})
 
 
 def requested(
