@@ -81,8 +81,9 @@ fmt: $(TEST_DEPS) ## format and mend what can be mended
 chaos: $(TEST_DEPS) ## put every promise to the test and write docs/promises.md; one of them: make chaos ONLY=R1
 	@$(BIN)/python -m tests.chaos $(if $(ONLY),$(ONLY),--report docs/promises.md)
 
-bench: $(TEST_DEPS) ## measure a hop of the bus beside raw redis-py
+bench: $(TEST_DEPS) ## measure a hop of the bus beside raw redis-py, and what is added to a chat's engines
 	@$(BIN)/python -m bench.hop
+	@$(BIN)/python -m bench.chat
 
 clean: ## remove what make made
 	@rm -rf $(VENV) .cache .coverage* out
