@@ -7,13 +7,19 @@ import structlog
 from services.asr.adapters.offline import Offline, SileroDetector
 from services.asr.adapters.scripted import Scripted, ScriptedDetector
 from services.asr.adapters.soxr import resample
+from services.asr.core.patience import Rule
 from services.asr.core.ports import Recogniser
-from services.asr.handlers import Desk, attach
+from services.asr.handlers import calls, clips
+from services.asr.handlers.call import Ears
+from services.asr.handlers.calls import Calls
+from services.asr.handlers.clips import Desk
 from services.asr.settings import Settings
 from services.contract import streams
 from services.contract.failure import Code, Failure
+from services.runtime.attend import Attend
 from services.runtime.bus import Bus
 from services.runtime.delivery import Delivery
+from services.runtime.mic import Mic
 from services.runtime.service import Service
 from services.runtime.sessions import Sessions
 from services.runtime.work import Work
@@ -24,18 +30,23 @@ log = structlog.get_logger(__name__)
 def build(settings: Settings) -> Service:
     """The service."""
     bus = Bus(settings.common.work_url, settings.common.live_urls)
-    work, recogniser = Work(bus.work), make_recogniser(settings)
+    work, sessions, recogniser = Work(bus.work), Sessions(bus), make_recogniser(settings)
     detector = ScriptedDetector if isinstance(recogniser, Scripted) else SileroDetector
 
     async def clip(session: str) -> bytes | None:
         return cast("bytes | None", await bus.live(session).get(streams.CLIP.of(session)))
 
     delivery = Delivery(bus, work, "asr")
-    attach(delivery, Desk(work, Sessions(bus), clip, detector, recogniser, resample), settings.workers)
+    clips.attach(delivery, Desk(work, sessions, clip, detector, recogniser, resample), settings.workers)
+    wanted = settings.config.asr
+    ears = Ears(sessions, Mic(bus), detector, recogniser, Rule(wanted.end_of_turn_ms, wanted.adaptive))
+    attended = Calls(work, ears, lambda session: Attend(bus.work, session, delivery.me), settings.calls)
+    calls.attach(delivery, attended)
     return Service(
         settings.common,
         bus,
         delivery,
+        loops=[attended.run],
         checks={f"recogniser {recogniser.name}": recogniser.check},
         closers=[recogniser.close],
     )

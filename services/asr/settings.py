@@ -20,6 +20,8 @@ class Settings:
     """ASR_OPENAI_API_KEY, else OPENAI_API_KEY; never logged."""
     base_url: str = ""
     """engines.asr.openai.base_url, else OPENAI_BASE_URL."""
+    calls: int = 16
+    """ASR_CALLS: calls that are attended at the same time."""
 
 
 def read(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -28,4 +30,5 @@ def read(environ: Mapping[str, str] = os.environ) -> Settings:
     config = machine.config()
     base_url = web(config.engines.hearing.base_url or environ.get("OPENAI_BASE_URL", ""), "engines.asr.openai.base_url")
     key = secret(environ, "ASR_OPENAI_API_KEY") or secret(environ, "OPENAI_API_KEY")
-    return Settings(machine, config, number(environ, "ASR_WORKERS", 1, least=1, most=64), key, base_url)
+    workers = number(environ, "ASR_WORKERS", 1, least=1, most=64)
+    return Settings(machine, config, workers, key, base_url, number(environ, "ASR_CALLS", 16, least=1, most=256))

@@ -129,6 +129,15 @@ class Gateway(Part):
     """Who answers chats."""
 
 
+class Listening(Part):
+    """When a caller has said what he wanted to say."""
+
+    end_of_turn_ms: int = Field(default=500, ge=300, le=1_500)
+    """Silence that ends an utterance."""
+    adaptive: bool = True
+    """Wait shorter or longer, from 300 to 1500 ms, as the words so far and the speaker's own pauses suggest."""
+
+
 class Keep(Part):
     """How long is kept what piles up: a duration of an hour at least, as 12h or 30d, or `forever`."""
 
@@ -167,6 +176,7 @@ class Config(Part):
     rooms: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")], Room] = {}
     network: Network = Network()
     gateway: Gateway = Gateway()
+    asr: Listening = Listening()
     avatar: dict[str, Options] = {}
     keep: Keep = Keep()
 

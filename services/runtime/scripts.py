@@ -195,6 +195,12 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] or redis.call('GET', KEYS[2]) ~= ARGV[2
 return redis.call('PEXPIRE', KEYS[1], ARGV[3])
 """
 
+# KEYS lease; ARGV me, ms; as KEEP, where no commit asks for a term
+RENEW = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('PEXPIRE', KEYS[1], ARGV[2])
+"""
+
 # KEYS floor, epoch; ARGV no, epoch: what the room's session has seen; work may have been emptied, readers were not
 CATCH_UP = """
 if tonumber(redis.call('HGET', KEYS[1], 'no') or '0') < tonumber(ARGV[1]) then

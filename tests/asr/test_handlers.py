@@ -8,7 +8,7 @@ import pytest
 from services.asr.adapters.scripted import Scripted, ScriptedDetector
 from services.asr.adapters.soxr import resample
 from services.asr.core.pcm import HEARD_RATE
-from services.asr.handlers import Desk, recognise
+from services.asr.handlers.clips import Desk, recognise
 from services.contract import streams
 from services.contract.asr import Transcribed
 from services.contract.failure import Code, Failed, Failure

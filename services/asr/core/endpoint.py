@@ -21,6 +21,8 @@ class Began:
     """Somebody speaks since this frame, pre-roll included."""
 
     frame: int
+    voiced: int
+    """The first voiced one."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ class Endpointer:
     ) -> None:
         self._start_frames = start_frames
         self._preroll = -(-preroll_ms // FRAME_MS)
-        self._silence = max(1, -(-silence_ms // FRAME_MS))
+        self.silence_ms = silence_ms
+        """Silence that ends an utterance; may be changed at any time."""
         self._frame = 0
         self._run = 0
         """Voiced frames in a row before an utterance, silent ones in a row within."""
@@ -52,6 +55,11 @@ class Endpointer:
         """Whether an utterance is open."""
         return self._start is not None
 
+    @property
+    def silent(self) -> int:
+        """So many frames of silence are at the end of the utterance that is open."""
+        return self._run if self.speaking else 0
+
     def feed(self, probability: float) -> Began | Segment | None:
         """Take the next frame."""
         self._frame += 1
@@ -59,12 +67,17 @@ class Endpointer:
         self._run = self._run + 1 if counts else 0
         if self._start is None:
             return self._begin() if self._run >= self._start_frames else None
-        return self.close() if self._run >= self._silence else None
+        return self.close() if self._run >= max(1, -(-self.silence_ms // FRAME_MS)) else None
 
     def _begin(self) -> Began:
-        start = max(self._free, self._frame - self._run - self._preroll)
+        voiced = self._frame - self._run
+        start = max(self._free, voiced - self._preroll)
         self._start, self._run = start, 0
-        return Began(start)
+        return Began(start, voiced)
+
+    def split(self, frame: int) -> None:
+        """The utterance that is open begins at this frame from now on: what was before is another's."""
+        self._start = self._free = frame
 
     def close(self) -> Segment | None:
         """The sound ends here: the utterance that is open, if one is."""

@@ -11,6 +11,18 @@ class Detector(Protocol):
         ...
 
 
+class Hearing(Protocol):
+    """One utterance that is heard while it is spoken."""
+
+    async def feed(self, pcm16k: bytes) -> str:
+        """More of it; the words so far, which may change. Raises Failure."""
+        ...
+
+    def close(self) -> None:
+        """It is over."""
+        ...
+
+
 class Recogniser(Protocol):
     """Turns a voice into text."""
 
@@ -28,6 +40,13 @@ class Recogniser(Protocol):
         """What is said in s16le mono at `HEARD_RATE`; '' for silence. `language` is a hint, '' if unknown.
 
         Raises Failure with the remedy.
+        """
+        ...
+
+    def listen(self, language: str) -> Hearing | None:
+        """Follow an utterance while it is spoken; None if this engine cannot, or is busy with another.
+
+        Its text is still what `recognise` says of the whole.
         """
         ...
 

@@ -89,4 +89,4 @@ def test_weak_syllables_do_not_end_it() -> None:
 def test_lengths_can_be_chosen() -> None:
     """Frames to begin, pre-roll and silence are parameters."""
     pointer = Endpointer(start_frames=1, preroll_ms=0, silence_ms=0)
-    assert [pointer.feed(value) for value in (0.0, 0.9, 0.0)] == [None, Began(1), Segment(1, 3)]
+    assert [pointer.feed(value) for value in (0.0, 0.9, 0.0)] == [None, Began(1, 1), Segment(1, 3)]

@@ -1,0 +1,1 @@
+"""What asr does with its orders: clips are recognised, calls are attended."""
