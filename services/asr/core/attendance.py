@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from services.asr.core.endpoint import PREROLL_MS, START_FRAMES, Endpointer, Segment
+from services.asr.core.endpoint import PREROLL_MS, START_FRAMES, Endpointer
 from services.asr.core.endpoint import Began as BeganFrame
 from services.asr.core.gate import Gate
 from services.asr.core.patience import PAUSE_MS, PAUSES, RESUMED_MS, Rule, wait_ms
@@ -123,7 +123,7 @@ class Attendance:
         self._base = frame
         """The first frame that the endpointer heard."""
         self._heard = 0
-        self._pointer, self._gate = Endpointer(), Gate(self._make)
+        self._pointer, self._gate = Endpointer(), Gate(self._make())
         self._kept: deque[tuple[bytes, int]] = deque(maxlen=_PREROLL_FRAMES)
         """The last frames and when they came, to the newest one; while somebody speaks, all since the beginning."""
         self._start = frame
@@ -149,13 +149,10 @@ class Attendance:
         if pointer.speaking:
             pointer.silence_ms = self._wait()
         found = pointer.feed(self._gate.probability(frame, speaking=pointer.speaking))
-        match found:
-            case BeganFrame():
-                return self._began(found)
-            case Segment():
-                return [self._ended_at(found.end - found.start, silent + 1)]
-            case None:
-                pass
+        if isinstance(found, BeganFrame):
+            return self._began(found)
+        if found:
+            return [self._ended_at(found.end - found.start, silent + 1)]
         if not pointer.speaking:
             return []
         if not pointer.silent and silent * FRAME_MS >= PAUSE_MS:

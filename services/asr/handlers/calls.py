@@ -20,7 +20,7 @@ from services.runtime.attend import Attend
 from services.runtime.clock import now_ms
 from services.runtime.delivery import Delivery, Duty, Job
 from services.runtime.permits import Permits
-from services.runtime.trouble import TROUBLE
+from services.runtime.trouble import TROUBLE, tell
 from services.runtime.work import Work
 
 log = structlog.get_logger(__name__)
@@ -73,11 +73,14 @@ class Calls:
             await Call(self._ears, Line(order.session, lease, self._ears.sessions), order.language).attend()
         except LeaseLostError:
             log.warning("another attends the call now, or the broker was away", session=order.session)
+        except TROUBLE as error:
+            tell(f"attending {order.session}", error)
+            await _release(lease)
         except Exception as error:
             # The lease is kept to its end: whoever takes the call next may break of the same sound, so not at once.
             log.exception("attending a call broke", session=order.session)
             with suppress(*TROUBLE):
-                await self.give_up(order, Failure(Code.INTERNAL, f"{type(error).__name__}: {error}"))
+                await self.give_up(order, Failure(Code.INTERNAL, _reason(error)))
         except asyncio.CancelledError:
             await _release(lease)
             raise
@@ -99,6 +102,12 @@ class Calls:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _reason(error: BaseException) -> str:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]  isinstance narrows to an unknown group
+    return f"{type(error).__name__}: {error}"  # pyright: ignore[reportUnknownArgumentType]  as above
 
 
 async def _release(lease: Attend) -> None:
