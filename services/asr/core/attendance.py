@@ -24,6 +24,8 @@ CUT_FRAMES = 10_000 // FRAME_MS
 PARTIAL_FRAMES = -(-300 // FRAME_MS)
 LONGEST_GAP = 2 * HEARD_RATE
 """A gap is heard as silence for so many samples, more than ends any utterance; the rest of it is passed over."""
+STALL_MS = 250
+"""What is later than this has stopped coming; clients send each 100 ms or more often, and networks are not even."""
 LEAP = 10 * HEARD_RATE
 """Sound that is so far before what came last was counted anew: nobody repeats that much."""
 _PREROLL_FRAMES = -(-PREROLL_MS // FRAME_MS) + START_FRAMES
@@ -85,7 +87,7 @@ class Attendance:
     @property
     def patience_ms(self) -> int | None:
         """After so long without sound `stalled` is due; None while nobody speaks."""
-        return max(0, self._wait() - self._pointer.silent * FRAME_MS) if self._pointer.speaking else None
+        return max(STALL_MS, self._wait() - self._pointer.silent * FRAME_MS) if self._pointer.speaking else None
 
     def words(self, start_sample: int, text: str) -> None:
         """The words so far of the utterance that begins there: how they end tells whether more is to come."""

@@ -24,8 +24,11 @@ from services.runtime.trouble import TROUBLE, tell
 from services.runtime.work import Work
 
 log = structlog.get_logger(__name__)
-PATIENCE_S = 1.0
-"""A worker that is full waits so long for one of its calls to end before it leaves an order to others."""
+REST_S = 0.8
+"""A worker that is full leaves an order to others, and asks for the next one only after this or with room for it.
+
+Less than a beat of delivery, which ends what has no entry any more.
+"""
 
 
 class Calls:
@@ -45,8 +48,10 @@ class Calls:
         order = job.message
         if now_ms() > order.deadline_ms:
             await self._work.finish(job.entry)
-        elif self._closed or not await self._permits.take(PATIENCE_S, urgent=False):
+        elif self._closed or not await self._permits.take(0, urgent=False):
             await self._work.hand_back(job.entry)
+            if await self._permits.take(REST_S, urgent=False):
+                self._permits.give()
         else:
             await self._open(order)
             await self._work.finish(job.entry)

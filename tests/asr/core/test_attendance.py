@@ -166,12 +166,20 @@ def test_frames_that_stop_coming() -> None:
     assert heard.stalled(60_000) == []
     heard.feed(0, sound((True, 800)), 1)
     assert heard.patience_ms == 500
-    heard.feed(12_800, sound((False, 320)), 2)
-    assert heard.patience_ms == 180
-    assert heard.stalled(179) == []
-    (said,) = utterances(heard.stalled(180))
-    assert (said.until_sample, said.ended_ms) == (35 * FRAME_SAMPLES, 1)
-    assert heard.position == 35 * FRAME_SAMPLES
+    heard.feed(12_800, sound((False, 192)), 2)
+    assert heard.patience_ms == 308
+    assert heard.stalled(307) == []
+    (said,) = utterances(heard.stalled(308))
+    assert (said.until_sample, said.ended_ms) == (31 * FRAME_SAMPLES, 1)
+    assert heard.position == 31 * FRAME_SAMPLES
+
+
+def test_a_late_frame_is_no_silence() -> None:
+    """However little silence is missing, frames have not stopped coming before 250 ms have passed."""
+    heard = attend()
+    heard.feed(0, sound((True, 800), (False, 480)), 1)
+    assert heard.patience_ms == 250
+    assert heard.stalled(249) == []
 
 
 def long(seconds: int, quiet_at_ms: int) -> bytes:
