@@ -9,10 +9,11 @@ import pytest
 
 from bench.upstream.schedule import MACHINERY
 from bench.upstream.server import Upstream, serving
-from services.asr.adapters.offline import Offline, SileroDetector
+from services.asr.adapters.offline import Offline, SileroDetector, Sphinx
 from services.asr.adapters.openai import OpenAIEars, Options
 from services.asr.adapters.scripted import Scripted, ScriptedDetector
 from services.asr.adapters.soxr import resample
+from services.asr.adapters.sphinx import MORE, WHOLE
 from services.asr.core.pcm import FRAME_BYTES, HEARD_RATE, frames, heard
 from services.asr.core.ports import Detector, Recogniser
 from services.asr.core.segments import cut, segments
@@ -69,6 +70,22 @@ async def test_recogniser_hears_the_clip(recogniser: Recogniser) -> None:
     assert await recogniser.recognise(cut(pcm, segment), "en") == "what is the weather today"
 
 
+async def test_recogniser_tells_words_while_they_are_spoken(recogniser: Recogniser) -> None:
+    """Fed piece by piece it tells more and more of the text, if it can; the whole is still recognised as without."""
+    pcm, told = heard(CLIP, resample), list[str]()
+    hearing = recogniser.listen("en")
+    if hearing is None:
+        assert isinstance(recogniser, OpenAIEars)
+        return
+    for at in range(0, len(pcm), HEARD_RATE // 3 * 2):
+        told.append(await hearing.feed(pcm[at : at + HEARD_RATE // 3 * 2]))
+    hearing.close()
+    assert len(told[0].split()) <= 1
+    assert "what is" in told[-1]
+    assert len(told[-1].split()) >= 4
+    assert await recogniser.recognise(pcm, "en")
+
+
 async def test_recogniser_is_ready(recogniser: Recogniser) -> None:
     """A recogniser that can listen says so, and names itself and its languages."""
     assert await recogniser.check() == ""
@@ -101,6 +118,38 @@ async def test_offline_two_at_once() -> None:
     alone = await engine.recognise(pcm, "en")
     assert await asyncio.gather(engine.recognise(pcm, "en"), engine.recognise(pcm, "en")) == [alone, alone]
     await engine.close()
+
+
+async def test_offline_follows_one_utterance_at_a_time() -> None:
+    """While it follows one, another has no words until its end; each begins anew, also after one that was left."""
+    engine, pcm = Offline(), heard(CLIP, resample)
+    hearing = engine.listen("")
+    assert hearing
+    assert engine.listen("") is None
+    leaving = asyncio.ensure_future(hearing.feed(pcm))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    await asyncio.gather(leaving, return_exceptions=True)
+    hearing.close()
+    again = engine.listen("")
+    assert again
+    assert "what is" in await again.feed(pcm)
+    again.close()
+    more = engine.listen("")
+    assert more
+    assert "what is" in await more.feed(pcm)
+    await engine.close()
+
+
+async def test_a_decoder_that_breaks() -> None:
+    """An order that ends its process is a failure; the next utterance has a new one."""
+    decoder, pcm = Sphinx(), heard(CLIP, resample)
+    said = await decoder.ask(WHOLE, pcm)
+    with pytest.raises(Failure, match="please say it again") as caught:
+        await decoder.ask(MORE, pcm)
+    assert caught.value.code is Code.ENGINE_BROKEN
+    assert await decoder.ask(WHOLE, pcm) == said != ""
+    await decoder.close()
 
 
 def test_silero_needs_whole_frames() -> None:

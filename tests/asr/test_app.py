@@ -18,6 +18,8 @@ from services.contract.gateway import ClipHeard
 from services.runtime import envelope
 from services.runtime.clock import now_ms
 from services.runtime.sessions import Sessions
+from tests.asr.caller import Caller
+from tests.asr.speech import silence, speech
 from tests.asr.test_handlers import CLIP
 
 
@@ -51,10 +53,44 @@ async def test_a_clip_from_stream_to_session(broker_url: str, live_url: str, tmp
         await close()
 
 
+@pytest.mark.parametrize("yaml", ["", "engines: {asr: {scripted: {texts: [what is the weather today]}}}"])
+async def test_a_call_from_microphone_to_session(broker_url: str, live_url: str, tmp_path: Path, yaml: str) -> None:
+    """A sentence spoken at its pace is told to begin, then its text, with its end in the call and in time."""
+    service = build(settings.read(environ(tmp_path, yaml, WORK_REDIS_URL=broker_url, LIVE_REDIS_URLS=live_url)))
+    said = await speech("hello my good old friend")
+    assert service.delivery
+    await service.bus.ready()
+    await service.delivery.start()
+    loops = [asyncio.ensure_future(loop()) for loop in service.loops]
+    caller = Caller(service.bus, "call-a")
+    await caller.order()
+    assert [await check() for check in service.checks.values()] == [""]
+    await caller.say(silence(500) + said + silence(1_800))
+    (final,) = await caller.heard(1)
+    began, *_ = await caller.began()
+    assert began.utterance == final.utterance
+    assert abs(began.at_sample - 500 * 16) <= 100 * 16
+    assert final.text
+    assert 0 <= final.until_sample - (500 * 16 + len(said) // 2) <= 900 * 16
+    assert final.until_sample % 512 == 0
+    (voiced_ms, over_ms) = (
+        next(ms for at, ms in caller.written if at >= 500 * 16 + part) for part in (0, len(said) // 2)
+    )
+    assert voiced_ms < final.ended_ms <= over_ms + 100
+    for loop in loops:
+        loop.cancel()
+    await asyncio.gather(*loops, return_exceptions=True)
+    await service.delivery.drain()
+    assert await caller.attended() is None
+    for close in [*service.closers, service.bus.close]:
+        await close()
+
+
 async def test_defaults(tmp_path: Path) -> None:
     """Without a word of the configuration the ears are the offline ones, one clip at a time."""
     read = settings.read(environ(tmp_path))
-    assert read.workers == 1
+    assert (read.workers, read.calls) == (1, 16)
+    assert (read.config.asr.end_of_turn_ms, read.config.asr.adaptive) == (500, True)
     engine = make_recogniser(read)
     assert isinstance(engine, Offline)
     await engine.close()

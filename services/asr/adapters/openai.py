@@ -104,7 +104,7 @@ class OpenAIEars:
     def _odd(self, what: str) -> Failure:
         return Failure(Code.ENGINE_BROKEN, f"{self._where} sent {what}; does engines.asr.openai.base_url end in /v1?")
 
-    def listen(self, language: str) -> None:  # noqa: ARG002  the port's
+    def listen(self, language: str) -> None:
         """It tells nothing before the end of an utterance."""
 
     async def check(self) -> str:
