@@ -108,6 +108,8 @@ ASKED = Key("asked:<turn>", "work", ("gateway",), ("gateway",))
 """A call's turn that was asked for: another gateway that takes the call over asks for it no second time."""
 GENERATION = Key("generation:<session>", "live", ("gateway",), ("gateway",))
 """A word that stands for what live holds of the session: another one after live has forgotten it."""
+TICKET = Key("ticket:<hash>", "work", ("gateway",), ("gateway",))
+"""Opens one WebSocket, once, at any gateway; the SHA-256 of what the client shows, for thirty seconds."""
 KEYS = (
     PAID,
     CHAT,
@@ -129,6 +131,7 @@ KEYS = (
     ATTEND,
     ASKED,
     GENERATION,
+    TICKET,
 )
 
 

@@ -7,32 +7,38 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
+import structlog
 import uvicorn
 from fastapi import FastAPI
 
 from services.contract.failure import Code, Failure
 from services.gateway.adapters.disk import Shelf
 from services.gateway.adapters.rq import Rq
-from services.gateway.api import asr, chat, console, events, health, pages, reports, stage
+from services.gateway.adapters.uvicorn import protocols
+from services.gateway.api import asr, chat, console, events, health, pages, reports, stage, tickets
 from services.gateway.api.console import Booth
 from services.gateway.api.guard import Guard
 from services.gateway.api.http import on_failure
 from services.gateway.core.access import Rules, may_listen
 from services.gateway.core.caps import Caps
-from services.gateway.core.ports import Desk
+from services.gateway.core.ports import Desk, Tickets
 from services.gateway.handlers.desk import BusDesk
 from services.gateway.handlers.hands import BusHands
 from services.gateway.handlers.panel import BusPanel
+from services.gateway.handlers.tickets import BusTickets
 from services.gateway.settings import Settings
 from services.runtime.bus import Bus
 from services.runtime.config import Config
 from services.runtime.health import Health
 from services.runtime.service import Service
 
+log = structlog.get_logger(__name__)
 GRACE_S = 2
 """A stop waits so long for answers that are being streamed, then cuts them short."""
 UPLINK_BYTES = 1_024
 """Of a WebSocket message that a client sends: the page of the show says nothing."""
+PING_S = 10.0
+"""A WebSocket is asked so often whether its client is there, who has as long to answer."""
 SPARE_CONNECTIONS = 32
 """Connections to a broker besides one for each session that is followed."""
 
@@ -46,14 +52,15 @@ def build(settings: Settings, caps: Caps | None = None) -> Service:
     for redis in (bus.work, *bus.lives):
         redis.connection_pool.max_connections = caps.streams + caps.clips + SPARE_CONNECTIONS
     listener = listen(settings.host, settings.port)
+    _tell_open(settings.rules)
     service = Service(settings.common, bus, note={"port": int(listener.getsockname()[1])})
     rooms, pools = tuple(settings.config.rooms), _pools(settings.config)
     jobs = Rq(settings.common.work_url)
     booth = Booth(BusPanel(bus, rooms, pools), BusHands(bus, rooms), settings.rules, jobs)
-    app = web(BusDesk(bus), service.health, persona, settings.rules, caps, rooms, booth)
+    app = web(BusDesk(bus), service.health, persona, settings.rules, caps, rooms, booth, BusTickets(bus))
     app.include_router(reports.router(jobs, Shelf(settings.common.data), caps, _languages(settings.config)))
     service.closers.append(jobs.close)
-    service.loops.append(partial(serve, app, listener))
+    service.loops.append(partial(serve, app, listener, caps, settings.rules))
     return service
 
 
@@ -65,16 +72,19 @@ def web(
     caps: Caps,
     rooms: Sequence[str] = (),
     booth: Booth | None = None,
+    passes: Tickets | None = None,
 ) -> FastAPI:
     """The routes behind their door; with a booth also those of the console."""
     app = FastAPI(title="OnAir", docs_url=None, redoc_url=None)
     app.add_exception_handler(Failure, on_failure)
-    app.add_middleware(Guard, rules=rules)
+    app.add_middleware(Guard, rules=rules, tickets=passes)
     shows = (stage.router(desk, caps, rooms), events.router(desk, caps, rooms), pages.router(rooms))
     for routes in (asr.router(desk, caps), chat.router(desk, caps, persona), *shows, health.router(state)):
         app.include_router(routes)
     if booth:
         app.include_router(console.router(booth, caps))
+    if passes:
+        app.include_router(tickets.router(passes))
     return app
 
 
@@ -95,6 +105,14 @@ def _persona(config: Config) -> str:
 def _languages(config: Config) -> dict[str, str]:
     """Room → the language of who is on air there."""
     return {name: config.personas[room.persona].language for name, room in config.rooms.items()}
+
+
+def _tell_open(rules: Rules) -> None:
+    if rules.open_networks:
+        names = ", ".join(map(str, rules.open_networks))
+        log.warning(
+            "clients come in without a token", networks=names, remedy="empty GATEWAY_OPEN_NETWORKS to close them"
+        )
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -123,14 +141,18 @@ class Server(uvicorn.Server):
         yield
 
 
-async def serve(app: FastAPI, listener: socket.socket) -> None:
+async def serve(app: FastAPI, listener: socket.socket, caps: Caps | None = None, rules: Rules | None = None) -> None:
     """Serve until cancelled; answers in the making then have `GRACE_S` to end."""
+    caps = caps or Caps()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, caps.kernel_bytes)
     config = uvicorn.Config(
         app,
+        **protocols(caps, rules or Rules()),
         lifespan="off",
-        ws="websockets-sansio",
         ws_max_size=UPLINK_BYTES,
         ws_per_message_deflate=False,
+        ws_ping_interval=PING_S,
+        ws_ping_timeout=PING_S,
         log_config=None,
         access_log=False,
         server_header=False,

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from services.contract.failure import Code, Failure
 from services.gateway.core.access import Rules
+from services.gateway.core.origin import listed
 from services.runtime.config import Config
-from services.runtime.settings import Common, common, number, secret
+from services.runtime.settings import Common, common, networks, number, secret
 
 EXPOSURES = ("", "loopback", "network")
 
@@ -39,7 +40,12 @@ def read(environ: Mapping[str, str] = os.environ) -> Settings:
         config=config,
         host=environ.get("GATEWAY_HOST", "") or "127.0.0.1",
         port=number(environ, "GATEWAY_PORT", config.gateway.port),
-        rules=Rules(token=secret(environ, "ONAIR_TOKEN"), loopback=exposed == "loopback"),
+        rules=Rules(
+            token=secret(environ, "ONAIR_TOKEN"),
+            loopback=exposed == "loopback",
+            origins=listed(environ.get("GATEWAY_ORIGINS", "")),
+            open_networks=networks(environ, "GATEWAY_OPEN_NETWORKS"),
+        ),
     )
 
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -80,6 +81,22 @@ def web(url: str, name: str) -> str:
         example = "http://127.0.0.1:11434/v1"
         raise Failure(Code.BAD_CONFIG, f"{name} must begin with http:// or https://, as {example}")
     return url
+
+
+def networks(environ: Mapping[str, str], name: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Networks, separated by commas; raises Failure(BAD_CONFIG) for what is none, and for the whole world."""
+    found: list[IPv4Network | IPv6Network] = []
+    for text in (each.strip() for each in environ.get(name, "").split(",") if each.strip()):
+        try:
+            network = ip_network(text)
+        except ValueError as error:
+            raise Failure(
+                Code.BAD_CONFIG, f"{name} names {text!r}, which is no network; write it as 192.168.0.0/16 ({error})"
+            ) from error
+        if not network.prefixlen:
+            raise Failure(Code.BAD_CONFIG, f"{name} names {text!r}, which is everybody; name your own network")
+        found.append(network)
+    return tuple(found)
 
 
 def common(service: str, environ: Mapping[str, str]) -> Common:

@@ -21,6 +21,7 @@ from services.gateway.core.caps import Caps
 from services.gateway.handlers.desk import BusDesk
 from services.gateway.handlers.hands import BusHands
 from services.gateway.handlers.panel import BusPanel
+from services.gateway.handlers.tickets import BusTickets
 from services.runtime import envelope
 from services.runtime.bus import Bus
 from services.runtime.health import Health
@@ -121,10 +122,10 @@ async def running(
     bus, behind, health = Bus(work, [live]), Bus(work, [live]), Health("gateway")
     rules = rules or Rules()
     booth = Booth(BusPanel(bus, rooms, pools), BusHands(bus, rooms), rules)
-    app = web(desk(bus), health, "friend", rules, caps or Caps(), rooms, booth)
+    app = web(desk(bus), health, "friend", rules, caps or Caps(), rooms, booth, BusTickets(bus))
     listener = listen("127.0.0.1", 0)
     port = int(listener.getsockname()[1])
-    server = asyncio.ensure_future(serve(app, listener))
+    server = asyncio.ensure_future(serve(app, listener, caps, rules))
     try:
         yield Gateway(Studio(behind), health, port, server)
     finally:

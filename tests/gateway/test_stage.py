@@ -195,7 +195,7 @@ async def test_there_are_so_many_seats(broker_url: str, live_url: str) -> None:
 
 async def test_a_slow_page_is_cut_off_and_the_show_goes_on(broker_url: str, live_url: str) -> None:
     """What waits for it is bounded; the other page hears everything."""
-    caps = Caps(frames=3)
+    caps = Caps(stage_bytes=300)
     async with running(broker_url, live_url, caps, rooms=ROOMS) as gateway:
         hall = Hall(BusDesk(gateway.studio.bus), caps)
         async with hall.seat("demo") as slow, joined(gateway) as page:
@@ -210,7 +210,7 @@ async def test_a_slow_page_is_cut_off_and_the_show_goes_on(broker_url: str, live
 
 async def test_a_seat_that_is_behind_is_closed_by_the_server(broker_url: str, live_url: str) -> None:
     """With the word to join again."""
-    async with running(broker_url, live_url, Caps(frames=1, pulse_ms=50), rooms=ROOMS) as gateway:
+    async with running(broker_url, live_url, Caps(stage_bytes=-1, pulse_ms=50), rooms=ROOMS) as gateway:
         await speak(gateway)
         async with joined(gateway) as page:
             with pytest.raises(ConnectionClosed) as closed:
@@ -251,7 +251,7 @@ async def test_a_room_that_cannot_be_followed_ends_its_seats(broker_url: str, li
 
 async def test_a_seat_gives_what_waits_in_order() -> None:
     """First in, first out; the one too many marks it as behind."""
-    seat = Seat(2)
-    for said in ("a", b"b", "c"):
+    seat = Seat(1, ["a"])
+    for said in (b"b", "c"):
         seat.put(said)
     assert [await seat.next(50), await seat.next(50), seat.behind] == ["a", b"b", True]

@@ -12,6 +12,7 @@ from starlette.types import Receive
 from services.contract.failure import Code, Failure
 from services.gateway.core import answers
 from services.gateway.core.caps import Slots
+from services.runtime.logs import Throttle
 from services.runtime.metrics import REJECTED
 
 log = structlog.get_logger(__name__)
@@ -39,10 +40,12 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def refused(failure: Failure) -> Response:
+def refused(failure: Failure, throttle: Throttle | None = None) -> Response:
     """The failure as an HTTP answer; counted and logged, but for a broker in trouble, which is told once for all."""
     REJECTED.labels("gateway", failure.code.value).inc()
-    (log.debug if failure.code is Code.BUS_DOWN else log.info)("refused", code=failure.code, reason=failure.sentence)
+    if not throttle or throttle.ready():
+        tell = log.debug if failure.code is Code.BUS_DOWN else log.info
+        tell("refused", code=failure.code, reason=failure.sentence)
     return Response(
         answers.body(failure),
         answers.status(failure.code),

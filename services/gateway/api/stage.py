@@ -25,26 +25,32 @@ REASON_BYTES = 120
 
 
 class Seat:
-    """What waits to be sent to one page."""
+    """What waits to be sent to one page, bounded by bytes."""
 
-    def __init__(self, frames: int) -> None:
-        self._frames: asyncio.Queue[str | bytes] = asyncio.Queue(frames)
+    def __init__(self, limit: int, first: Sequence[str | bytes] = ()) -> None:
+        self._frames: asyncio.Queue[str | bytes] = asyncio.Queue()
+        self._waiting = 0
+        self._limit = limit + sum(map(len, first))
         self.behind = False
+        for said in first:
+            self.put(said)
 
     def put(self, said: str | bytes) -> None:
         """Let it wait; a page that is too far behind gets nothing more."""
-        try:
+        self.behind = self.behind or self._waiting + len(said) > self._limit
+        if not self.behind:
+            self._waiting += len(said)
             self._frames.put_nowait(said)
-        except asyncio.QueueFull:
-            self.behind = True
 
     async def next(self, pulse_ms: int) -> str | bytes:
         """What is sent next: a pulse with the server's time where nothing else came."""
         try:
             async with asyncio.timeout(pulse_ms / 1_000):
-                return await self._frames.get()
+                said = await self._frames.get()
         except TimeoutError:
             return frame({"type": "pulse", "now_ms": now_ms()})
+        self._waiting -= len(said)
+        return said
 
 
 class Watch:
@@ -106,16 +112,16 @@ class Hall:
     async def seat(self, room: str) -> AsyncGenerator[Seat]:
         """A seat in that room, with how things stand; raises Failure BUS_DOWN."""
         watch = self._watches.setdefault(room, Watch(self._desk, room))
-        seat = Seat(self._caps.frames)
+        seat: Seat | None = None
         watch.wanted += 1
         try:
             await watch.ready()
-            for told in watch.stage.present(now_ms()):
-                seat.put(frame(told))
+            seat = Seat(self._caps.stage_bytes, [frame(told) for told in watch.stage.present(now_ms())])
             watch.seats.add(seat)
             yield seat
         finally:
-            watch.seats.discard(seat)
+            if seat:
+                watch.seats.discard(seat)
             watch.wanted -= 1
             if not watch.wanted:
                 del self._watches[room]

@@ -1,16 +1,20 @@
 """Who may come in: this machine without a token, everybody else with the operator's."""
 
 import hmac
+import re
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from urllib.parse import urlsplit
 
 from services.contract.failure import Code, Failure
+from services.gateway.core.origin import host_in, host_of, hosts_of, origin_of
 
 OPEN = frozenset({"/healthz", "/readyz", "/console"})
 """Answered to everybody: they tell nothing but that the service works, or where the token is asked for."""
 OPEN_FOLDER = "/web/"
 """What every page is made of, the same for all."""
+_OPERATORS = re.compile(r"/api/console(/.*)?|/api/tickets|/api/reports/.*|/api/rooms/[^/]+/(events|reports)|/metrics")
+"""What acts for the operator or tells of the business: an open network does not open it."""
 _PRIVATE = ("localhost", ".localhost", ".internal")
 """Names that no public domain can have, besides those without a dot."""
 
@@ -23,6 +27,10 @@ class Rules:
     """Empty: none is set, and only this machine comes in."""
     loopback: bool = False
     """The port is published on this machine's loopback only, whatever address a client seems to have."""
+    origins: frozenset[str] = frozenset()
+    """Pages of other places that may come in, each as a browser says it."""
+    open_networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Whose clients come in without a token."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +42,13 @@ class Visit:
     host: str = ""
     origin: str = ""
     authorization: str = ""
+    scheme: str = "http"
+    """Or https: what the client speaks, where a proxy on this machine says so."""
+    path: str = ""
+    socket: bool = False
+    """It is the handshake of a WebSocket, which any page may ask for and then read."""
+    ticket: bool = False
+    """A ticket was shown, and it was good."""
 
 
 def is_open(path: str) -> bool:
@@ -48,7 +63,7 @@ def is_loopback(host: str) -> bool:
 
 def may_listen(host: str, rules: Rules) -> None:
     """Raises Failure BAD_CONFIG where the whole network could come in without a token."""
-    if not (is_loopback(host) or rules.token or rules.loopback):
+    if not (is_loopback(host) or rules.token or rules.loopback or rules.open_networks):
         raise Failure(
             Code.BAD_CONFIG,
             f"the gateway would listen on {host} without a token, open to everybody who can reach it: set ONAIR_TOKEN, "
@@ -59,20 +74,28 @@ def may_listen(host: str, rules: Rules) -> None:
 def check(visit: Visit, rules: Rules) -> None:
     """Raises Failure UNAUTHORIZED with the reason.
 
-    Without the token a request must come from this machine, under a name that only this machine's own pages use: a
-    public name in `Host` is DNS rebinding, one in `Origin` a foreign page that spends the operator's money.
+    Without the token a request must come from this machine or an open network, under a name that no public domain can
+    have: a public name in `Host` is DNS rebinding, one in `Origin` a foreign page that spends the operator's money. The
+    page that opens a WebSocket is our own or a listed one, letter by letter.
     """
     if _has_token(visit, rules):
         return
-    if not (rules.loopback or is_loopback(visit.client)):
-        raise Failure(Code.UNAUTHORIZED, "send the operator's token: Authorization: Bearer <ONAIR_TOKEN>")
-    for name, value in (("Host", f"//{visit.host}"), ("Origin", visit.origin)):
-        if value not in {"", "//"} and not _ours(value):
+    local = rules.loopback or is_loopback(visit.client)
+    if not visit.ticket:
+        if not (local or _is_open_to(visit, rules)):
+            raise Failure(Code.UNAUTHORIZED, "send the operator's token: Authorization: Bearer <ONAIR_TOKEN>")
+        if visit.host and not (_is_private(host := host_of(visit.host)) or host in hosts_of(rules.origins)):
             raise Failure(
                 Code.UNAUTHORIZED,
-                f"{name} {value.removeprefix('//')[:100]!r} is not this machine; call it by localhost or its address, "
+                f"Host {visit.host[:100]!r} is not this machine; call it by localhost or its address, "
                 "or send Authorization: Bearer <ONAIR_TOKEN>",
             )
+    if visit.origin and not _may_ask(visit, rules, local=local):
+        raise Failure(
+            Code.UNAUTHORIZED,
+            f"Origin {visit.origin[:100]!r} is not this machine's own page; open the page that the gateway serves, or name "
+            "that origin in GATEWAY_ORIGINS if it is yours, or send Authorization: Bearer <ONAIR_TOKEN>",
+        )
 
 
 def same_page(visit: Visit, site: str) -> None:
@@ -98,17 +121,29 @@ def _has_token(visit: Visit, rules: Rules) -> bool:
     return bool(rules.token) and hmac.compare_digest(given, f"Bearer {rules.token}".encode())
 
 
-def _ours(url: str) -> bool:
-    """Whether the URL's host cannot be a public domain: an address, a name without a dot, a private name."""
-    try:
-        host = (urlsplit(url).hostname or "").rstrip(".")
-    except ValueError:
-        return False
+def _is_open_to(visit: Visit, rules: Rules) -> bool:
+    """Whether it comes from an open network, for what is not the operator's alone."""
+    address = _address(visit.client)
+    inside = address is not None and any(address in network for network in rules.open_networks)
+    return inside and not _OPERATORS.fullmatch(visit.path)
+
+
+def _may_ask(visit: Visit, rules: Rules, *, local: bool) -> bool:
+    """Whether a page from there may: a WebSocket's is ours or listed; what else a page of this machine asks cannot be read by it."""
+    if visit.origin in rules.origins or visit.origin == origin_of(visit.scheme, visit.host):
+        return True
+    return local and not visit.socket and _is_private(host_in(visit.origin))
+
+
+def _is_private(host: str) -> bool:
+    """Whether that cannot be a public domain: an address, a name without a dot, a private name."""
     return bool(host) and (_address(host) is not None or "." not in host or host.endswith(_PRIVATE))
 
 
 def _address(host: str) -> IPv4Address | IPv6Address | None:
+    """Also of an IPv4 client of a socket that serves both."""
     try:
-        return ip_address(host)
+        address = ip_address(host)
     except ValueError:
         return None
+    return getattr(address, "ipv4_mapped", None) or address

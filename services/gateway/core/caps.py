@@ -37,10 +37,11 @@ class Caps:
     """Body of an event that is written into a room."""
     comments: int = 15
     """Comments of the API that wait for the room's director."""
-    viewers: int = 200
+    viewers: int = 2_000
     """Pages of the show that are open at once."""
-    frames: int = 2_048
-    """What may wait to be sent to one page: minutes of sound. A page that is slower is cut off, not the show."""
+    stage_bytes: int = 512 * KIB
+    """What may wait to be sent to one page besides what it found when it came: ten seconds of sound. A page that is slower
+    is cut off, not the show."""
     pulse_ms: int = 5_000
     """A page hears something at least so often."""
     operators: int = 32
@@ -49,6 +50,24 @@ class Caps:
     """Body of an operator's order."""
     send_ms: int = 10_000
     """A client that takes nothing for so long is cut off."""
+    stuck_ms: int = 7_000
+    """One that takes less than `taken_bytes` in so long is cut off by the server itself, which looks once a second."""
+    taken_bytes: int = 16 * KIB
+    kernel_bytes: int = 128 * KIB
+    """What the kernel keeps for one client, who has not taken it yet; it doubles this for its own book-keeping."""
+    connections: int = 4_000
+    connections_each: int = 64
+    """Of one client. This machine itself may have all."""
+    head_ms: int = 10_000
+    """A request's headers have come by then, or it is closed."""
+    head_bytes: int = 64 * KIB
+    message_ms: int = 9_000
+    """A WebSocket's message is whole by then, or it is closed."""
+    uplink_burst_bytes: int = MIB
+    uplink_bytes_a_second: int = 128 * KIB
+    """Of a WebSocket: four times what a microphone says; the burst is what it catches up with after a stutter."""
+    uplink_burst_frames: int = 500
+    uplink_frames_a_second: int = 100
 
 
 class Slots:

@@ -151,6 +151,18 @@ class Desk(Protocol):
         ...
 
 
+class Tickets(Protocol):
+    """What opens a WebSocket once. Raises Failure BUS_DOWN."""
+
+    async def issue(self) -> str:
+        """A new one."""
+        ...
+
+    async def take(self, ticket: str) -> bool:
+        """Whether it is good: once."""
+        ...
+
+
 class Panel(Protocol):
     """How things stand on the brokers, in sections that the console shows. Raises Failure BUS_DOWN."""
 

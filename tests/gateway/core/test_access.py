@@ -1,5 +1,7 @@
 """Who may come in."""
 
+from ipaddress import ip_network
+
 import pytest
 
 from services.contract.failure import Code, Failure
@@ -123,3 +125,37 @@ def test_a_record_says_by_what_right() -> None:
     assert who(known, rules) == "token, 10.0.0.7"
     assert who(order(), rules) == who(order(), Rules()) == "this machine, 127.0.0.1"
     assert who(Visit(), Rules()) == "this machine, unknown"
+
+
+HOME = Rules(open_networks=(ip_network("192.168.0.0/16"), ip_network("fd00::/8")))
+
+
+@pytest.mark.parametrize("client", ["192.168.1.7", "::ffff:192.168.1.7", "fd00::7"])
+def test_an_open_network_comes_in_without_a_token(client: str) -> None:
+    """Its clients, under a name that no public domain can have, with our own page or none."""
+    check(Visit(client=client, host="192.168.1.2:8000", path="/api/chat"), HOME)
+    check(Visit(client=client, host="gateway:8000", origin="http://gateway:8000"), HOME)
+    may_listen("0.0.0.0", HOME)  # noqa: S104  for the open network
+
+
+@pytest.mark.parametrize(
+    ("visit", "reason"),
+    [
+        (Visit(client="192.169.1.7", host="192.168.1.2"), "send the operator's token"),
+        (Visit(client="192.168.1.7", host="evil.example"), "Host 'evil.example' is not this machine"),
+        (Visit(client="192.168.1.7", host="192.168.1.2", origin="http://192.168.1.9"), "Origin 'http://192.168.1.9'"),
+        (Visit(client="192.168.1.7", host="192.168.1.2", path="/api/console/silence"), "send the operator's token"),
+        (Visit(client="192.168.1.7", host="192.168.1.2", path="/api/rooms/a/events"), "send the operator's token"),
+        (Visit(client="192.168.1.7", host="192.168.1.2", path="/api/tickets"), "send the operator's token"),
+    ],
+)
+def test_an_open_network_is_no_more_than_that(visit: Visit, reason: str) -> None:
+    """Not its neighbours, no rebound name, no other page; nothing that is the operator's."""
+    with pytest.raises(Failure, match=reason):
+        check(visit, HOME)
+
+
+def test_an_ipv4_client_of_a_socket_for_both_is_itself() -> None:
+    """::ffff:127.0.0.1 is this machine."""
+    assert is_loopback("::ffff:127.0.0.1")
+    assert not is_loopback("::ffff:10.0.0.1")
