@@ -18,10 +18,11 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Opcode
 
 from services.contract import streams
+from services.contract.tts import AIR_RATE, SpeechChunk, SpeechEnded, SpeechStarted
 from services.gateway.core.access import Rules
 from services.gateway.core.caps import Caps
 from tests.gateway.studio import Gateway, running
-from tests.gateway.test_stage import hears, speak
+from tests.gateway.test_stage import TONE, hears, speak
 
 ROOMS = ("demo",)
 PATIENCE_S = 20
@@ -65,7 +66,7 @@ async def rest(reader: asyncio.StreamReader) -> bytes:
 
 @asynccontextmanager
 async def joined(gateway: Gateway, path: str = STAGE, **how: Any) -> AsyncGenerator[ClientConnection]:
-    async with connect(f"ws://127.0.0.1:{gateway.port}{path}", proxy=None, **how) as page:
+    async with connect(f"ws://127.0.0.1:{gateway.port}{path}", proxy=None, close_timeout=1, **how) as page:
         yield page
 
 
@@ -291,6 +292,15 @@ async def test_a_page_that_says_nothing_may_stay(broker_url: str, live_url: str)
                 await (await page.ping(os.urandom(4)))
 
 
+async def sentence(gateway: Gateway, index: int) -> None:
+    """One more of the turn that is on air, a second long."""
+    place: dict[str, Any] = {"turn": "t", "index": index, "attempt": 1}
+    await gateway.studio.tell("demo", SpeechStarted(**place, no=1, epoch=0, text="嗯。"))
+    chunk = SpeechChunk(**place, chunk=0, sample_offset=0)
+    await gateway.studio.sessions.publish("demo", chunk, TONE)
+    await gateway.studio.tell("demo", SpeechEnded(**place, samples=AIR_RATE))
+
+
 async def test_who_reads_nothing_is_cut_off(broker_url: str, live_url: str) -> None:
     """What waits for it stays bounded, its seat is free again; the other page hears everything."""
     before = counted("slow_reader")
@@ -300,10 +310,12 @@ async def test_who_reads_nothing_is_cut_off(broker_url: str, live_url: str) -> N
         async with shaken(gateway) as (_, writer):
             cast("asyncio.Transport", writer.transport).pause_reading()
             number = 0
+            await speak(gateway)
+            await hears(page, "sound")
             async with asyncio.timeout(PATIENCE_S):
                 while counted("slow_reader") == before:
                     number += 1
-                    await speak(gateway, f"t{number}", number)
+                    await sentence(gateway, number)
                     await hears(page, "sound")
         async with asyncio.timeout(PATIENCE_S):
             while True:

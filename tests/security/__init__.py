@@ -1,0 +1,1 @@
+"""What is promised against strangers, put to the test."""
