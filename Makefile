@@ -19,7 +19,7 @@ TEST_DEPS := $(VENV)/.synced-test
 RUN_DEPS := $(VENV)/.synced
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-compose check fmt lint types house fast chaos bench clean
+.PHONY: help setup demo up test test-compose check fmt lint types house fast chaos security bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -80,6 +80,9 @@ fmt: $(TEST_DEPS) ## format and mend what can be mended
 
 chaos: $(TEST_DEPS) ## put every promise to the test and write docs/promises.md; one of them: make chaos ONLY=R1
 	@$(BIN)/python -m tests.chaos $(if $(ONLY),$(ONLY),--report docs/promises.md)
+
+security: $(TEST_DEPS) ## attack a gateway and write what held to docs/security.md; one promise: make security ONLY=S4
+	@$(BIN)/python -m tests.security $(if $(ONLY),$(ONLY),--report docs/security.md)
 
 bench: $(TEST_DEPS) ## measure a hop of the bus beside raw redis-py, and what is added to a chat's engines
 	@$(BIN)/python -m bench.hop

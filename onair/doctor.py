@@ -22,7 +22,7 @@ from onair.up import load
 from services.contract.failure import Failure
 from services.runtime.config import Config
 from services.runtime.engines import Hearing, OpenAI, Speaking
-from services.runtime.settings import HEALTH_PORTS, number, secret
+from services.runtime.settings import HEALTH_PORTS, networks, number, secret
 
 LIMIT_S = 4.5
 """For all probes together."""
@@ -172,6 +172,12 @@ def _ports(ground: Ground) -> list[tuple[str, Probe]]:
     local = host in HOSTS or host.startswith("127.")
     token, exposed = bool(ground.secret("ONAIR_TOKEN")), ground.environ.get("GATEWAY_EXPOSED", "")
     ground.found.append(findings.exposure(host, exposed, local=local, token=token))
+    try:
+        ground.found.append(findings.opened(networks(ground.environ, "GATEWAY_OPEN_NETWORKS")))
+    except Failure as failure:
+        ground.found.append(
+            problem("settings", "GATEWAY_OPEN_NETWORKS", failure.sentence, "correct it, or leave it out")
+        )
     gateway = ground.number("GATEWAY_PORT", ground.config.gateway.port)
     found: list[tuple[str, Probe]] = [
         ("gateway", partial(probes.port, "gateway", host, gateway, ground.data, "GATEWAY_PORT"))

@@ -178,6 +178,15 @@ def exposure(host: str, exposed: str, *, local: bool, token: bool) -> Finding:
     return problem("gateway", "exposure", f"it would listen on {host} without a token", remedy)
 
 
+def opened(networks: Iterable[object]) -> Finding:
+    """Whose clients need no token."""
+    names = ", ".join(map(str, networks))
+    if not names:
+        return ok("gateway", "open networks", "none")
+    remedy = "keep them as small as your original clients need, or empty GATEWAY_OPEN_NETWORKS"
+    return missing("gateway", "open networks", f"clients of {names} come in without a token", remedy)
+
+
 def voice(name: str, wanted: Collection[str], served: Collection[str], lacks: Mapping[str, Collection[str]]) -> Finding:
     """Whether one of the voice's engines can speak: `served` by a worker, and none of its packages lacking."""
     part = f"tts {name}"

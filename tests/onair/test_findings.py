@@ -141,3 +141,10 @@ def test_what_is_kept() -> None:
     assert found.state is State.MISSING
     assert found.says.endswith("being a link: audio")
     assert "ONAIR_DATA" in found.remedy
+
+
+def test_open_networks_are_named() -> None:
+    """None is well; each that is open is said, with the remedy."""
+    assert findings.opened([]) == ok("gateway", "open networks", "none")
+    found = findings.opened(["192.168.0.0/16", "fd00::/8"])
+    assert (found.state, "192.168.0.0/16, fd00::/8" in found.says) == (State.MISSING, True)

@@ -50,10 +50,8 @@ def run(program: Program, given: argparse.Namespace, rule: str, *, short: bool) 
     }
     verdict = "held" if row["holds"] else "BROKEN"
     print(f"{program.name}{f' with {rule}' if rule else ''}: {verdict}: {outcome.figure}", flush=True)  # noqa: T201  a command line prints
-    print(
-        f"  seed {given.seed}, {outcome.landed} landed, {row['seconds']} s{'; ' + outcome.why if outcome.why else ''}",
-        flush=True,
-    )  # noqa: T201  as above
+    where = f"seed {given.seed}, {outcome.landed} landed, {row['seconds']} s"
+    print(f"  {where}{'; ' + outcome.why if outcome.why else ''}", flush=True)  # noqa: T201  as above
     return row
 
 

@@ -58,7 +58,7 @@ class Ground:
     gates: list[Gate] = field(default_factory=list[Gate])
 
     @asynccontextmanager
-    async def gate(self, caps: dict[str, int] | None = None, **environ: str) -> AsyncGenerator[Gate]:
+    async def gate(self, environ: dict[str, str], caps: dict[str, int] | None = None) -> AsyncGenerator[Gate]:
         """A gateway, ready."""
         config = self.folder / "onair.yaml"
         config.write_text(CONFIG, encoding="utf-8")

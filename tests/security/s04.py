@@ -44,7 +44,7 @@ async def run(setup: Setup) -> Outcome:
         "GATEWAY_ORIGINS": LISTED,
         "GATEWAY_OPEN_NETWORKS": "192.168.0.0/16",
     }
-    async with ground(setup.folder, setup.sabotage) as here, here.gate(**environ) as gate:
+    async with ground(setup.folder, setup.sabotage) as here, here.gate(environ) as gate:
         tried = tricks(gate)
         for place in ((), (NEAR,)):
             for headers in tried:

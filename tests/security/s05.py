@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 import time
+from typing import Any, cast
 
 import redis.asyncio
 
@@ -66,7 +67,7 @@ async def expired(here: Ground, gate: Gate, *, short: bool) -> int:
     old = await ticket(gate)
     if short:
         work = redis.asyncio.from_url(here.work)  # pyright: ignore[reportUnknownMemberType]  its kwargs are untyped
-        await work.delete(*[key async for key in work.scan_iter(streams.TICKET.of("*"))])  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]  as above
+        await work.delete(*await cast("Any", work).keys(streams.TICKET.of("*")))
         await work.aclose()
     else:
         await asyncio.sleep(EXPIRY_S)
@@ -80,8 +81,8 @@ async def run(setup: Setup) -> Outcome:
     environ = {"ONAIR_TOKEN": TOKEN}
     async with (
         ground(setup.folder, setup.sabotage) as here,
-        here.gate(**environ) as one,
-        here.gate(**environ) as two,
+        here.gate(environ) as one,
+        here.gate(environ) as two,
     ):
         shown = [(STAGE, headers) for headers in WRONG] + [(STAGE + query, ()) for query in QUERIES]
         wrong = [await knock(one, path, *headers, FAR) for path, headers in shown]
