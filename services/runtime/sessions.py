@@ -1,7 +1,7 @@
 """Sessions: the one ordered stream of all that happens in a conversation, on the live broker."""
 
-import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -10,13 +10,13 @@ import structlog
 from services.contract import streams
 from services.contract.gateway import Interrupted
 from services.contract.message import BadMessageError, Message, decode
-from services.runtime.bus import BLOCK_MS, Bus
+from services.runtime import tail
+from services.runtime.bus import Bus
 from services.runtime.clock import now_ms
-from services.runtime.trouble import HEAL_S, TROUBLE, tell
+from services.runtime.tail import RawEntry
 from services.runtime.work import Work
 
 log = structlog.get_logger(__name__)
-BATCH = 200
 
 
 @dataclass(frozen=True)
@@ -57,47 +57,20 @@ class Sessions:
 
     async def range(self, session: str, after: str = "-") -> list[Item]:
         """What the session holds after that id."""
-        first = after if after == "-" else f"({after}"
-        entries = await self._bus.live(session).xrange(streams.SESSION.of(session), first)
-        return [item for entry in cast("list[RawEntry]", entries) if (item := parse(entry))]
+        entries = await tail.beyond(self._bus.live(session), streams.SESSION.of(session), after)
+        return [item for entry in entries if (item := parse(entry))]
 
     async def last_id(self, session: str) -> str:
         """Id of the newest entry, 0-0 if there is none: a reader from here misses nothing that comes."""
-        newest = await self._bus.live(session).xrevrange(streams.SESSION.of(session), count=1)
-        return cast("bytes", newest[0][0]).decode() if newest else "0-0"
+        newest = await tail.newest(self._bus.live(session), streams.SESSION.of(session))
+        return newest[0].decode() if newest else "0-0"
 
     async def read(self, session: str, after: str) -> AsyncGenerator[Item]:
         """Entries after that id, as they come, for ever; heals by itself when the broker goes and comes back."""
-        redis, key, broken = self._bus.live(session), streams.SESSION.of(session), False
-        while True:
-            try:
-                if broken and await self._went_back(session, after):
-                    after = "0-0"
-                broken = False
-                found = cast("Any", await redis.xread({key: after}, count=BATCH, block=BLOCK_MS))
-            except TROUBLE as error:
-                tell(f"reading session {session}", error)
-                await asyncio.sleep(HEAL_S)
-                broken = True
-                continue
-            entries: list[RawEntry] = found[0][1] if found else []
-            for entry in entries:
-                after = entry[0].decode()
+        async with aclosing(tail.follow(self._bus.live(session), streams.SESSION.of(session), after)) as entries:
+            async for entry in entries:
                 if item := parse(entry):
                     yield item
-
-    async def _went_back(self, session: str, after: str) -> bool:
-        """Whether the broker, which keeps nothing, came back with a clock behind the reader's position."""
-        newest = await self.last_id(session)
-        return newest != "0-0" and _order(newest) < _order(after)
-
-
-def _order(id_: str) -> tuple[int, int]:
-    ms, _, number = id_.partition("-")
-    return int(ms), int(number or 0)
-
-
-RawEntry = tuple[bytes, dict[bytes, bytes]]
 
 
 def parse(entry: RawEntry) -> Item | None:

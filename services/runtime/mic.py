@@ -1,0 +1,74 @@
+"""The microphone of a call: what the caller says, on the live broker, with its place in the call."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, cast
+
+from services.contract import streams
+from services.contract.gateway import AudioHeard
+from services.runtime import tail
+from services.runtime.bus import Bus
+from services.runtime.clock import now_ms
+from services.runtime.sessions import parse
+from services.runtime.tail import RawEntry
+
+
+@dataclass(frozen=True)
+class MicItem:
+    """One frame of a call, of any length."""
+
+    id: str
+    ms: int
+    """The broker's clock when it was written, Unix milliseconds."""
+    at_sample: int
+    """Position of its first sample in the call."""
+    pcm: bytes
+    """s16le mono at 16 kHz."""
+
+    @property
+    def until_sample(self) -> int:
+        """Position of the first sample after it."""
+        return self.at_sample + len(self.pcm) // 2
+
+
+class Mic:
+    """Writes and reads what callers say."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+
+    async def write(self, session: str, at_sample: int, pcm: bytes) -> str:
+        """Add a frame of the call; its id. What is older than `MIC_KEPT_MS` is trimmed."""
+        key, heard = streams.MIC.of(session), AudioHeard(at_sample=at_sample)
+        fields: dict[str, bytes | str] = {"t": heard.type, "j": heard.to_json(), "b": pcm}
+        pipe = self._bus.live(session).pipeline(transaction=False)
+        oldest = f"{now_ms() - streams.MIC_KEPT_MS}-0"
+        pipe.xadd(key, cast("Any", fields), minid=oldest, approximate=True)
+        pipe.expire(key, streams.MIC_IDLE_S)
+        written = await pipe.execute()
+        return cast("bytes", written[0]).decode()
+
+    async def range(self, session: str, after: str = "-") -> list[MicItem]:
+        """What is kept of the call after that id."""
+        entries = await tail.beyond(self._bus.live(session), streams.MIC.of(session), after)
+        return [item for entry in entries if (item := _frame(entry))]
+
+    async def last(self, session: str) -> MicItem | None:
+        """The newest frame; None if none is kept."""
+        entry = await tail.newest(self._bus.live(session), streams.MIC.of(session))
+        return _frame(entry) if entry else None
+
+    async def read(self, session: str, after: str) -> AsyncGenerator[MicItem]:
+        """Frames after that id, as they come, for ever; heals by itself when the broker goes and comes back."""
+        async with aclosing(tail.follow(self._bus.live(session), streams.MIC.of(session), after)) as entries:
+            async for entry in entries:
+                if item := _frame(entry):
+                    yield item
+
+
+def _frame(entry: RawEntry) -> MicItem | None:
+    item = parse(entry)
+    if item is None or not isinstance(item.message, AudioHeard):
+        return None
+    return MicItem(item.id, item.ms, item.message.at_sample, item.blob[: len(item.blob) // 2 * 2])
