@@ -121,12 +121,20 @@ class Network(Part):
         return self.proxies.get(engine, self.proxy)
 
 
+BACKCHANNELS = {
+    "zh": ["嗯", "嗯哼", "哦", "噢", "喔", "啊", "呃", "唔", "诶", "欸", "哈", "对", "对的", "对啊", "是", "是的", "是啊", "好", "好的", "行", "没错", "这样", "这样啊", "原来如此"],
+    "en": ["uh", "um", "mm", "mhm", "hmm", "hm", "uh huh", "mm hmm", "ah", "oh", "yeah", "yep", "yes", "right", "ok", "okay", "sure", "i see", "got it", "exactly", "true", "wow"],
+}  # fmt: skip
+
+
 class Gateway(Part):
     """Where clients come in."""
 
     port: int = Field(default=8000, ge=0, le=65_535)
     persona: str = "friend"
-    """Who answers chats."""
+    """Who answers chats and calls."""
+    backchannels: dict[str, list[Annotated[str, Field(max_length=32)]]] = BACKCHANNELS
+    """What a caller says to show that he listens: it does not interrupt an answer."""
 
 
 class Keep(Part):

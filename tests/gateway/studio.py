@@ -15,7 +15,7 @@ from services.contract.llm import AnswerEnded, SentenceReady
 from services.contract.message import Message
 from services.contract.tts import SpeechChunk, SpeechEnded, SpeechStarted
 from services.gateway.api.console import Booth
-from services.gateway.app import listen, serve, web
+from services.gateway.app import calls, listen, serve, web
 from services.gateway.core.access import Rules
 from services.gateway.core.caps import Caps
 from services.gateway.handlers.desk import BusDesk
@@ -23,11 +23,18 @@ from services.gateway.handlers.hands import BusHands
 from services.gateway.handlers.panel import BusPanel
 from services.runtime import envelope
 from services.runtime.bus import Bus
+from services.runtime.config import Config
 from services.runtime.health import Health
 from services.runtime.sessions import Sessions
 
 M = TypeVar("M", bound=Message)
 PATIENCE_MS = 20_000
+CONFIG = Config.model_validate(
+    {
+        "personas": {"friend": {"voice": "anna"}, "teacher": {"language": "en", "voice": "ben"}},
+        "voices": {name: {"engines": [{"espeak": {}}]} for name in ("anna", "ben")},
+    }
+)
 
 
 @dataclass
@@ -122,6 +129,7 @@ async def running(
     rules = rules or Rules()
     booth = Booth(BusPanel(bus, rooms, pools), BusHands(bus, rooms), rules)
     app = web(desk(bus), health, "friend", rules, caps or Caps(), rooms, booth)
+    app.include_router(calls(bus, caps or Caps(), CONFIG, "wav"))
     listener = listen("127.0.0.1", 0)
     port = int(listener.getsockname()[1])
     server = asyncio.ensure_future(serve(app, listener))
