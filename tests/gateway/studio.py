@@ -50,13 +50,14 @@ class Studio:
 
     async def turn(self) -> TurnRequested:
         """The next turn that somebody asks for."""
-        return await self._order(streams.TURNS.key(), TurnRequested)
+        return await self.order(streams.TURNS.key(), TurnRequested)
 
     async def clip(self) -> ClipHeard:
         """The next clip that somebody wants recognised."""
-        return await self._order(streams.LISTEN.key(), ClipHeard)
+        return await self.order(streams.LISTEN.key(), ClipHeard)
 
-    async def _order(self, stream: str, model: type[M]) -> M:
+    async def order(self, stream: str, model: type[M]) -> M:
+        """The next entry of that stream."""
         async with asyncio.timeout(PATIENCE_MS / 1_000):
             while not (found := await self.bus.work.xread({stream: self.after.get(stream, "0-0")}, count=1, block=500)):
                 pass

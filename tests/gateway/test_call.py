@@ -38,7 +38,7 @@ async def test_a_spoken_turn(broker_url: str, live_url: str) -> None:
     async with running(broker_url, live_url) as gateway, calling(gateway.port, "?sid=a1") as caller:
         await caller.socket.send(twice(MIC))
         await caller.socket.send(twice(MIC))
-        opened = await gateway.studio._order(streams.CALLS.key(), CallOpened)
+        opened = await gateway.studio.order(streams.CALLS.key(), CallOpened)
         assert (opened.session, opened.language) == ("call-a1", "zh")
         frames = await Mic(gateway.studio.bus).range("call-a1")
         while len(frames) < 2:

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing, suppress
 from typing import Any, cast
 
@@ -11,12 +11,14 @@ import structlog
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
 from services.contract.failure import Code, Failure
+from services.gateway.api import outbox
 from services.gateway.api.http import end
+from services.gateway.api.outbox import CUT_S, Encode, Outbox, reason
 from services.gateway.core import call_words as words
 from services.gateway.core import frame
 from services.gateway.core.access import is_open
 from services.gateway.core.call import Call
-from services.gateway.core.call_voice import Position
+from services.gateway.core.call_turn import Position
 from services.gateway.core.call_words import Chunk, Close, Effect, File, Interrupt, Menu, Order, Purge, Say
 from services.gateway.core.caps import Caps, Slots
 from services.gateway.core.ports import Exchange, Line
@@ -29,58 +31,9 @@ ORDERS = 64
 """What may wait for the bus; then the client's next frame waits."""
 RETURN_S = 5.0
 """An answer goes on so long for a client that lost its connection."""
-REASON_BYTES = 120
-"""A close frame holds 123 bytes of reason."""
+TEXT = frame.ProtocolError("unsupported", frame.UNSUPPORTED, "frames are binary, not text")
 _SID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _RESUME = re.compile(r"([A-Za-z0-9_-]{1,96}):(\d{1,6}):(\d{1,9})")
-Encode = Callable[[bytes], bytes]
-
-
-class Outbox:
-    """What waits to be sent to one client, in order and bounded by bytes."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._waiting: list[Say | File | Chunk | Close] = []
-        self._bytes = 0
-        self._closing = False
-        self._news, self._room = asyncio.Event(), asyncio.Event()
-        self._room.set()
-
-    def put(self, said: Say | File | Chunk | Close | Purge) -> None:
-        """Let it wait; nothing follows a close, and no sound waits before it."""
-        if self._closing:
-            return
-        if isinstance(said, Purge | Close):
-            self._waiting = [each for each in self._waiting if isinstance(each, Say)]
-            self._bytes = 0
-        if not isinstance(said, Purge):
-            self._closing = isinstance(said, Close)
-            self._waiting.append(said)
-            self._bytes += _size(said)
-        self._news.set()
-        self._mind()
-
-    async def room(self) -> None:
-        """Returns when the client has taken enough."""
-        await self._room.wait()
-
-    async def next(self) -> Say | File | Chunk | Close:
-        """What is sent next."""
-        while not self._waiting:
-            self._news.clear()
-            await self._news.wait()
-        said = self._waiting.pop(0)
-        self._bytes -= _size(said)
-        self._mind()
-        return said
-
-    def _mind(self) -> None:
-        (self._room.set if self._bytes < self._limit else self._room.clear)()
-
-
-def _size(said: Say | File | Chunk | Close) -> int:
-    return len(said.pcm) if isinstance(said, File | Chunk) else 0
 
 
 class Connection:
@@ -101,27 +54,29 @@ class Connection:
         self._taken = asyncio.Event()
 
     async def serve(self) -> None:
-        """Until the client leaves, is sent away, or the gateway ends."""
-        sender = asyncio.ensure_future(self._send())
-        workers = [asyncio.ensure_future(work) for work in (self._carry_out(), self._tick(), self._follow())]
-        receiver = asyncio.ensure_future(self._receive())
+        """Until the client leaves, is sent away, or the gateway ends; raises Failure BUS_DOWN."""
+        stand = await self._line.join(self._name)
+        await self._do(self._call.joined(stand.kept, stand.at_sample, now_ms()))
+        talks = [asyncio.ensure_future(talk) for talk in (self._send(), self._receive())]
+        after = stand.kept[-1].id if stand.kept else "0-0"
+        works = [asyncio.ensure_future(work) for work in (self._follow(after), self._carry_out(), self._tick())]
         try:
-            await asyncio.wait([sender, receiver, *workers], return_when=asyncio.FIRST_COMPLETED)
-            await end(receiver, sender)
-            for done in (task for task in (sender, receiver, *workers) if task.done() and not task.cancelled()):
+            await asyncio.wait([*talks, *works], return_when=asyncio.FIRST_COMPLETED)
+            await end(*talks)
+            for done in (task for task in (*talks, *works) if task.done() and not task.cancelled()):
                 done.result()
             if self._code not in {words.RESTART, words.TAKEN} and self._call.busy(now_ms()):
-                await self._hang_up(workers)
+                await self._hang_up(works)
         finally:
-            await end(receiver, sender, *workers)
+            await end(*talks, *works)
 
-    async def _hang_up(self, workers: Sequence[asyncio.Future[None]]) -> None:
+    async def _hang_up(self, works: Sequence[asyncio.Future[None]]) -> None:
         """The answer ends, unless the client comes back soon."""
         self._left = True
         self._outbox.put(Purge())
         taken = asyncio.ensure_future(self._taken.wait())
         try:
-            await asyncio.wait([taken, *workers], timeout=RETURN_S, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([taken, *works], timeout=RETURN_S, return_when=asyncio.FIRST_COMPLETED)
         finally:
             await end(taken)
         if not self._taken.is_set():
@@ -146,11 +101,7 @@ class Connection:
             if message["type"] == "websocket.disconnect":
                 self._code = self._code or int(message.get("code") or 0)
                 return
-            body = message.get("bytes")
-            if body is None:
-                said = frame.ProtocolError("unsupported", frame.UNSUPPORTED, "frames are binary, not text")
-            else:
-                said = frame.parse(body)
+            said = frame.parse(body) if (body := message.get("bytes")) is not None else TEXT
             match said:
                 case frame.Request():
                     await self._do(self._call.event(said, now_ms()))
@@ -160,11 +111,9 @@ class Connection:
                     await self._do([words.error(code, sentence), Close(close, sentence)])
                     await asyncio.Event().wait()  # nothing of it is heard any more
 
-    async def _follow(self) -> None:
-        """Join the call and hear what its session says."""
-        stand = await self._line.join(self._name)
-        await self._do(self._call.joined(stand.kept, stand.at_sample, now_ms()))
-        async with aclosing(self._line.coming(stand.kept[-1].id if stand.kept else "0-0")) as entries:
+    async def _follow(self, after: str) -> None:
+        """Hear what the session says."""
+        async with aclosing(self._line.coming(after)) as entries:
             async for entry in entries:
                 await self._do(self._call.told(entry, now_ms()))
                 await self._outbox.room()
@@ -197,27 +146,19 @@ class Connection:
                     self._code = said.code
                     await self._close(said)
                     return
-                body = await self._frame(said)
+                body = await outbox.encoded(said, self._encode)
                 async with asyncio.timeout(self._caps.send_ms / 1_000):
                     await self._socket.send_bytes(body)
         except TimeoutError:
             log.info("a call's client is too slow, it was cut off", session=self._call.session)
-            await self._close(Close(words.AGAIN, "this client takes the call too slowly"))
+            with suppress(TimeoutError):
+                await self._close(Close(words.AGAIN, "this client takes the call too slowly"))
         except (WebSocketDisconnect, RuntimeError) as error:
             log.debug("a client left while it was sent something", reason=str(error))
 
-    async def _frame(self, said: Say | File | Chunk) -> bytes:
-        match said:
-            case Say(event=event, payload=payload):
-                return frame.response(event, payload)
-            case Chunk(pcm=pcm):
-                return frame.audio(pcm)
-            case File(pcm=pcm):
-                return frame.audio(await asyncio.to_thread(self._encode, pcm))
-
     async def _close(self, close: Close) -> None:
-        reason = close.reason.encode()[:REASON_BYTES].decode(errors="ignore")
-        await self._socket.close(close.code, reason)
+        async with asyncio.timeout(CUT_S):
+            await self._socket.close(close.code, reason(close.reason))
 
 
 def router(exchange: Exchange, caps: Caps, menu: Menu, encode: Encode, choices: Mapping[str, Any]) -> APIRouter:
@@ -261,7 +202,7 @@ async def _serve(socket: WebSocket, exchange: Exchange, caps: Caps, menu: Menu, 
         code = words.RATE if failure.code is Code.BAD_INPUT else words.AGAIN
         with suppress(WebSocketDisconnect, RuntimeError):
             await socket.send_bytes(frame.response(told.event, told.payload))
-            await socket.close(code, failure.sentence.encode()[:REASON_BYTES].decode(errors="ignore"))
+            await socket.close(code, reason(failure.sentence))
 
 
 def _session(sid: str) -> str:

@@ -1,7 +1,6 @@
 """The speaking side of a call: what the session says becomes what its client is sent."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from services.contract.failure import Code, Failed
@@ -12,60 +11,16 @@ from services.contract.message import Message
 from services.contract.tts import AIR_RATE, SpeechStarted
 from services.gateway.core import call_words as words
 from services.gateway.core.call_clock import Clock
+from services.gateway.core.call_turn import SILENCE, Position, Spoken, Turn, latency
 from services.gateway.core.call_words import Chunk, Config, Down, File, Purge, Say
 from services.runtime.timeline import Caption, Closed, Cut, Lost, Out, SentenceOver, Sound, Timeline
 
-SILENCE = bytes(AIR_RATE // 10 * 2)
-"""100 ms: the original client listens again only when it has played something."""
 FILE_BYTES = 15 * AIR_RATE * 2
 """A longer sentence comes in several files."""
 ENDINGS = {
     "expired": (Code.EXPIRED, "nobody began to answer in time; is the service llm running?"),
     "failed": (Code.ENGINE_BROKEN, "the answer failed; say it again"),
 }
-
-
-@dataclass(frozen=True)
-class Position:
-    """How far a client has got that comes back."""
-
-    turn: str
-    index: int
-    samples: int
-
-
-@dataclass(frozen=True)
-class Spoken:
-    """When what is answered was said and understood, Unix milliseconds."""
-
-    ended_ms: int
-    recognised_ms: int
-
-
-@dataclass
-class _Turn:
-    """The turn on the floor, as far as its client was sent it."""
-
-    request: TurnRequested
-    config: Config
-    spoken: Spoken | None
-    news_ms: int
-    first: int = 0
-    """The first sentence that the client lacks."""
-    samples: int = 0
-    """Samples of it that the client has."""
-    started: int = -1
-    """The sentence that was announced last."""
-    reached: int = 0
-    """How far the client was sent it."""
-    pcm: bytearray = field(default_factory=bytearray)
-    sounded: bool = False
-    """A sound was sent since the beginning, or since the last failure."""
-    complained: bool = False
-    sentence_ms: int = 0
-    audio_ms: int = 0
-    reason: str = "done"
-    texts: dict[int, str] = field(default_factory=dict[int, str])
 
 
 class Mouth:
@@ -80,7 +35,7 @@ class Mouth:
         """Where a client that came back goes on: what lies before is not sent."""
         self._from_no = 0
         self._timeline = Timeline()
-        self._turn: _Turn | None = None
+        self._turn: Turn | None = None
         self._waiting: list[tuple[TurnRequested, Spoken | None]] = []
         self._now_ms = 0
         self._last: TurnRequested | None = None
@@ -145,7 +100,7 @@ class Mouth:
         if not self._waiting:
             return []
         request, spoken = self._waiting.pop(0)
-        turn = self._turn = _Turn(request, self.config, spoken, self._now_ms)
+        turn = self._turn = Turn(request, self.config, spoken, self._now_ms)
         if request.no < self._from_no:
             turn.first = 1 << 31
         if self.position and request.no == self._from_no:
@@ -190,7 +145,7 @@ class Mouth:
                 pass
         return []
 
-    def _sound(self, turn: _Turn, out: Sound) -> list[Down]:
+    def _sound(self, turn: Turn, out: Sound) -> list[Down]:
         """What the client lacks of it."""
         has = turn.samples if out.index == turn.first else 0
         skip = max(0, has - out.offset) * 2
@@ -205,16 +160,16 @@ class Mouth:
         turn.pcm += pcm
         return self._file(turn, out.index) if len(turn.pcm) >= FILE_BYTES else []
 
-    def _file(self, turn: _Turn, index: int) -> list[Down]:
+    def _file(self, turn: Turn, index: int) -> list[Down]:
         pcm, turn.pcm = bytes(turn.pcm), bytearray()
         return [*self._start(turn, index, turn.reached - len(pcm) // 2), self._sent(turn, index, File(pcm))]
 
-    def _sent(self, turn: _Turn, index: int, sound: Chunk | File) -> Down:
+    def _sent(self, turn: Turn, index: int, sound: Chunk | File) -> Down:
         turn.sounded, turn.audio_ms = True, turn.audio_ms or self._now_ms
         self.clock.sent(turn.request.turn, index, turn.reached, len(sound.pcm) // 2, self._now_ms)
         return sound
 
-    def _start(self, turn: _Turn, index: int, at: int) -> list[Down]:
+    def _start(self, turn: Turn, index: int, at: int) -> list[Down]:
         """Announce the sentence, unless it was."""
         if index == turn.started:
             return []
@@ -222,7 +177,7 @@ class Mouth:
         own = {"turn": turn.request.turn, "index": index, "rate": AIR_RATE, "from_sample": at}
         return [self._say("TTSSentenceStart", {"sentence": turn.texts.get(index, "")}, own)]
 
-    def _over(self, turn: _Turn, out: SentenceOver) -> list[Down]:
+    def _over(self, turn: Turn, out: SentenceOver) -> list[Down]:
         """The rest of its sound; silence for the original client where it has none."""
         if out.index < turn.first:
             return []
@@ -280,23 +235,9 @@ class Mouth:
             return self._next()
         if not (turn.sounded or turn.config.own):
             downs.append(File(SILENCE))
-        done = {"turn": turn.request.turn, "latency": _latency(turn)} if turn.config.own else {}
+        done = {"turn": turn.request.turn, "latency": latency(turn)} if turn.config.own else {}
         return [*downs, Say("TTSDone", done), *self._next()]
 
     def _say(self, event: str, payload: Mapping[str, Any], own: Mapping[str, Any]) -> Say:
         turn = self._turn
         return Say(event, {**payload, **own} if turn and turn.config.own else payload)
-
-
-def _latency(turn: _Turn) -> dict[str, int]:
-    """From the last voiced sample, or from what was typed, to the first sound sent, in milliseconds, and its parts."""
-    spoken = turn.spoken or Spoken(0, turn.request.requested_ms)
-    said_ms, last_ms = spoken.ended_ms or spoken.recognised_ms, spoken.recognised_ms
-    parts = {"recognised_ms": last_ms - said_ms} if spoken.ended_ms else {}
-    if turn.sentence_ms:
-        parts["first_sentence_ms"] = turn.sentence_ms - last_ms
-        if turn.audio_ms:
-            parts["first_audio_ms"] = turn.audio_ms - turn.sentence_ms
-    if turn.audio_ms:
-        parts["total_ms"] = turn.audio_ms - said_ms
-    return {name: max(0, value) for name, value in parts.items()}
