@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 
 from services.contract.failure import Code, Failure
 from services.runtime.engines import EXACT, TTS_ENGINES, Engines, Options, Single, listed, one_of
+from services.runtime.words import BACKCHANNELS
 
 SOURCES = ("api", "replay")
 """`api`: events come only by POST."""
@@ -119,12 +120,6 @@ class Network(Part):
     def proxy_of(self, engine: str) -> str:
         """The proxy of that engine."""
         return self.proxies.get(engine, self.proxy)
-
-
-BACKCHANNELS = {
-    "zh": ["嗯", "嗯哼", "哦", "噢", "喔", "啊", "呃", "唔", "诶", "欸", "哈", "对", "对的", "对啊", "是", "是的", "是啊", "好", "好的", "行", "没错", "这样", "这样啊", "原来如此"],
-    "en": ["uh", "um", "mm", "mhm", "hmm", "hm", "uh huh", "mm hmm", "ah", "oh", "yeah", "yep", "yes", "right", "ok", "okay", "sure", "i see", "got it", "exactly", "true", "wow"],
-}  # fmt: skip
 
 
 class Gateway(Part):

@@ -26,7 +26,7 @@ class Clock:
         """So many samples of the sentence, which end at `until` in it, are on their way to the player."""
         if turn != self.turn:
             self.turn, self.told, self._lengths = turn, False, {}
-        if not self.playing(now_ms):
+        if self._until_ms <= (now_ms := self.paused_ms or now_ms):
             self.began_ms = self._until_ms = now_ms
         self._lengths[index] = until
         self._until_ms += samples * 1_000 // AIR_RATE
@@ -37,9 +37,11 @@ class Clock:
 
     def resume(self, now_ms: int) -> None:
         """It is played on where it was paused."""
-        if self.paused_ms:
-            self._until_ms += now_ms - self.paused_ms if self._until_ms > self.paused_ms else 0
-            self.paused_ms = 0
+        if self._until_ms > self.paused_ms:
+            self._until_ms += now_ms - self.paused_ms
+        if self.began_ms >= self.paused_ms:
+            self.began_ms = now_ms
+        self.paused_ms = 0
 
     def stop(self) -> None:
         """What was sent is not played any further."""
@@ -55,13 +57,11 @@ class Clock:
                 self._until_ms = (self.paused_ms or now_ms) + max(0, left) * 1_000 // AIR_RATE
 
     def position(self, now_ms: int) -> Mark:
-        """How far it has played."""
+        """How far it has played of what was sent."""
         left = max(0, self._until_ms - (self.paused_ms or now_ms)) * AIR_RATE // 1_000
         done = max(0, sum(self._lengths.values()) - left)
-        at = 0
-        for index, length in sorted(self._lengths.items()):
-            at = index
-            if done <= length:
-                break
-            done -= length
-        return Mark(turn=self.turn, index=at, played_ms=done * 1_000 // AIR_RATE, player="gateway")
+        index, *later = sorted(self._lengths)
+        while later and done > self._lengths[index]:
+            done -= self._lengths[index]
+            index = later.pop(0)
+        return Mark(turn=self.turn, index=index, played_ms=done * 1_000 // AIR_RATE, player="gateway")

@@ -132,7 +132,8 @@ class Talk:
     def stop(self, by: str, now_ms: int) -> list[Effect]:
         """Nothing more of the answer is heard; what was heard is told, unless the client tells it itself."""
         clock = self._mouth.clock
-        heard = [Tell(clock.position(now_ms))] if clock.playing(now_ms) and not clock.told else []
+        unknown = clock.turn == self.turn and not clock.told
+        heard = [Tell(clock.position(now_ms))] if unknown and clock.playing(now_ms) else []
         self._ear.forget()
         return [*self._mouth.stop(now_ms), *heard, Interrupt(by)]
 
@@ -231,7 +232,7 @@ class Talk:
                 return [Say("PlaybackResume")]
             case Do.STOP:
                 return self.stop("speech", now_ms)
-            case Do.NOTHING:
+            case _:
                 return []
 
     def _misheard(self, failed: Failed) -> list[Effect]:

@@ -72,6 +72,7 @@ class Mouth:
             self.last_no = max(self.last_no, message.no)
             downs += self._request(message, spoken)
         self._note(ms, message)
+        self._prune(message)
         if isinstance(message, Failed) and self._turn and message.turn == self._turn.request.turn:
             downs += self._complain(message.code.value, message.sentence)
         for out in self._timeline.feed(message, blob):
@@ -86,7 +87,7 @@ class Mouth:
     def give_up(self, code: Code, sentence: str, now_ms: int) -> list[Down]:
         """The turn ends here, for that reason."""
         self._now_ms = now_ms
-        return [*self._complain(code.value, sentence), *self._end()]
+        return [*self._complain(code.value, sentence), *self._end(self._turn)] if self._turn else []
 
     def _request(self, request: TurnRequested, spoken: Spoken | None) -> list[Down]:
         known = [each.turn for each, _ in self._waiting]
@@ -138,7 +139,7 @@ class Mouth:
             case SentenceOver():
                 return self._over(turn, out)
             case Closed():
-                return self._end()
+                return self._end(turn)
             case Cut():
                 return self._cut()
             case _:
@@ -198,16 +199,24 @@ class Mouth:
         self._turn.complained, self._turn.sounded = True, False
         return [] if self._turn.request.no < self._from_no else [words.error(code, sentence)]
 
-    def _ended_by(self, message: Message) -> list[Down]:
-        """What ends turns that never had the floor, and what is still played of one that is over."""
+    def _prune(self, message: Message) -> None:
+        """Turns that wait and are over before they began."""
         match message:
             case Interrupted(epoch=epoch):
                 self._waiting = [(each, spoken) for each, spoken in self._waiting if each.epoch >= epoch]
-                request = self._turn.request if self._turn else self._last
-                return self._cut() if request and request.epoch < epoch else []
             case TurnDropped(turn=turn):
                 self._waiting = [(each, spoken) for each, spoken in self._waiting if each.turn != turn]
-                return self._cut() if self._turn and self._turn.request.turn == turn else []
+            case _:
+                pass
+
+    def _ended_by(self, message: Message) -> list[Down]:
+        """What ends a turn that never had the floor, and what is still played of one that is over."""
+        request = self._turn.request if self._turn else self._last
+        match message:
+            case Interrupted(epoch=epoch) if request and request.epoch < epoch:
+                return self._cut()
+            case TurnDropped(turn=turn) if self._turn and self._turn.request.turn == turn:
+                return self._cut()
             case _:
                 return []
 
@@ -219,16 +228,14 @@ class Mouth:
             heard = playing and self._last and self.config.own
             return [Purge(), Say("PlaybackStop", {"turn": self._last.turn})] if heard and self._last else []
         if turn.request.no < self._from_no:
-            return self._end()
+            return self._end(turn)
         if turn.config.own:
-            return [Purge(), Say("PlaybackStop", {"turn": turn.request.turn}), *self._end()]
+            return [Purge(), Say("PlaybackStop", {"turn": turn.request.turn}), *self._end(turn)]
         turn.sounded = False
-        return [Purge(), *self._end()]
+        return [Purge(), *self._end(turn)]
 
-    def _end(self) -> list[Down]:
+    def _end(self, turn: Turn) -> list[Down]:
         """The turn is over; the next one begins."""
-        if (turn := self._turn) is None:
-            return []
         downs = self._complain(*ENDINGS[turn.reason]) if turn.reason in ENDINGS else []
         self._turn, self._last = None, turn.request
         if turn.request.no < self._from_no:
