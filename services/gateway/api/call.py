@@ -66,7 +66,8 @@ class Connection:
             for done in (task for task in (*talks, *works) if task.done() and not task.cancelled()):
                 done.result()
             if self._code not in {words.RESTART, words.TAKEN} and self._call.busy(now_ms()):
-                await self._hang_up(works)
+                with suppress(asyncio.CancelledError):  # the gateway ends: who comes back goes on elsewhere
+                    await self._hang_up(works)
         finally:
             await end(*talks, *works)
 
