@@ -1,7 +1,7 @@
 """A call's machine with its session and its bus played by the test."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from services.contract.asr import Transcribed, VoiceBegan
 from services.contract.gateway import CallJoined, Interrupted
@@ -106,7 +106,7 @@ class Scene:
     ) -> list[Effect]:
         """One sentence is spoken, in one piece."""
         place = self.place
-        who = {"turn": place["turn"], "index": index, "attempt": 1}
+        who: dict[str, Any] = {"turn": place["turn"], "index": index, "attempt": 1}
         effects = self.publish(
             SentenceReady(
                 **place, session=SESSION, kind="call", index=index, text=text, speak=text, voice="v", deadline_ms=0
@@ -129,6 +129,11 @@ class Scene:
         return self.publish(
             Transcribed(utterance=f"{SESSION}-{at}", text=text, final=final, until_sample=until, **more)
         )
+
+
+def inside(made: Scene) -> Any:
+    """The talk, for what no client sees of it."""
+    return cast("Any", made.call)._talk
 
 
 def scene(**config: Any) -> Scene:

@@ -11,7 +11,7 @@ from services.gateway.core.call_rates import BURST_S, Bucket
 from services.gateway.core.call_turn import SILENCE
 from services.gateway.core.call_voice import FILE_BYTES
 from services.gateway.core.call_words import Ask, Close, File, Hear, Interrupt, Purge, Say, Tell
-from tests.gateway.core.calls import LOUD, OWN, SESSION, Scene, payload, scene, sounds, words
+from tests.gateway.core.calls import LOUD, OWN, SESSION, Scene, inside, payload, scene, sounds, words
 
 ASKED = ["ASK", "SentenceRecognized"]
 
@@ -140,7 +140,7 @@ def test_the_microphone() -> None:
     call.obeys = False
     assert words(call.heard(0, "a", 4_000)) == ["ASK"]
     assert call.mic(LOUD) == []
-    call.request(Ask("call-a-0", "a", 5, call.call._talk.config, call.now))
+    call.request(Ask("call-a-0", "a", 5, inside(call).config, call.now))
     assert call.mic(LOUD) == []
     call.event("BotUpdateConfig", interrupt=True, persona="teacher")
     hear = next(effect for effect in call.mic(LOUD) if isinstance(effect, Hear))
@@ -173,7 +173,7 @@ def test_configuration() -> None:
     call = scene()
     wish = {"speaker": "ben", "persona": "teacher", "language": "en", "prompt": "Be brief.", "audio": "stream", "x": 1}
     assert call.event("BotUpdateConfig", **wish) == []
-    before = call.call._talk.config
+    before = inside(call).config
     assert (before.voice, before.persona, before.language, before.prompt) == ("ben", "teacher", "en", "Be brief.")
     wrong = (
         {"speaker": "eve"},
@@ -186,9 +186,9 @@ def test_configuration() -> None:
     for bad in wrong:
         effects = call.event("BotUpdateConfig", **bad)
         assert payload(effects, "BotError")["error"]["code"] == "bad_input"
-    assert call.call._talk.config == before
+    assert inside(call).config == before
     call.event("BotUpdateConfig", speaker="", persona="")
-    assert (call.call._talk.config.voice, call.call._talk.config.persona) == ("", "friend")
+    assert (inside(call).config.voice, inside(call).config.persona) == ("", "friend")
 
 
 def test_a_configuration_in_mid_turn() -> None:
@@ -275,7 +275,7 @@ def test_a_turn_that_is_dropped() -> None:
     call.heard(0, "a", 1)
     assert call.publish(TurnDropped(turn="other", reason="x")) == []
     assert words(call.publish(TurnDropped(turn=call.place["turn"], reason="x"))) == ["PURGE", "file", "TTSDone"]
-    assert call.call._talk._mouth.give_up(Code.EXPIRED, "x", call.now) == []
+    assert inside(call)._mouth.give_up(Code.EXPIRED, "x", call.now) == []
 
 
 def test_a_turn_that_never_had_the_floor() -> None:
@@ -295,7 +295,7 @@ def test_turns_one_after_the_other() -> None:
     """Who asks while a turn is answered, as an operator may, is answered when it is over; an interrupt ends both."""
     call = scene()
     call.heard(0, "a", 1)
-    second = Ask("k", "b", call.call._talk._mouth.last_no + 1, call.call._talk.config, call.now)
+    second = Ask("k", "b", inside(call)._mouth.last_no + 1, inside(call).config, call.now)
     first = call.place
     assert call.request(second) == []
     assert call.publish(call.session[-2].message) == []
@@ -303,9 +303,9 @@ def test_turns_one_after_the_other() -> None:
     said = {"turn": first["turn"], "count": 1, "text": "x", "reason": "done"}
     effects = call.publish(AnswerEnded.model_validate(said))
     assert words(effects) == ["TTSDone", "SentenceRecognized"]
-    call.request(Ask("l", "c", call.call._talk._mouth.last_no + 1, call.call._talk.config, call.now))
+    call.request(Ask("l", "c", inside(call)._mouth.last_no + 1, inside(call).config, call.now))
     assert words(call.publish(TurnDropped(turn=call.place["turn"], reason="x"))) == []
-    call.request(Ask("m", "d", call.call._talk._mouth.last_no + 1, call.call._talk.config, call.now))
+    call.request(Ask("m", "d", inside(call)._mouth.last_no + 1, inside(call).config, call.now))
     assert words(call.interrupt()) == ["PURGE", "file", "TTSDone"]
 
 
@@ -403,7 +403,7 @@ def test_utterances_are_forgotten() -> None:
     call = scene()
     for at in range(1, 200):
         call.heard(at, "", at)
-    assert len(call.call._talk._heard) == 64
+    assert len(inside(call)._heard) == 64
     assert SESSION in call.call.session
 
 

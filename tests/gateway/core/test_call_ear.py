@@ -4,7 +4,7 @@ import pytest
 
 from services.contract.ingest import TurnRequested
 from services.gateway.core.call_words import Ask, Interrupt, Tell
-from tests.gateway.core.calls import LOUD, OWN, QUIET, Scene, payload, scene, words
+from tests.gateway.core.calls import LOUD, OWN, QUIET, Scene, inside, payload, scene, words
 
 STOPPED = ["PURGE", "PlaybackStop"]
 
@@ -21,7 +21,7 @@ def speaking(ms: int = 10_000) -> Scene:
 
 
 def heard_frames(call: Scene) -> int:
-    return call.call._talk.at_sample
+    return inside(call).at_sample
 
 
 def test_a_voice_pauses_at_once_and_then_stops() -> None:

@@ -11,7 +11,7 @@ from services.contract.gateway import CallJoined
 from services.contract.ingest import TurnRequested
 from services.gateway.core.call_turn import SILENCE
 from services.gateway.core.call_words import Ask, Chunk, Close, Effect, File, Hear, Say
-from tests.gateway.core.calls import LOUD, QUIET, SESSION, Scene, back, scene
+from tests.gateway.core.calls import LOUD, QUIET, SESSION, Scene, back, inside, scene
 
 TEXTS = st.sampled_from(["你好", "嗯", "", "ok", "等一下"])
 CONFIGS = st.fixed_dictionaries(
@@ -195,7 +195,7 @@ class Calls(RuleBasedStateMachine):
     def one_end_for_each_beginning(self) -> None:
         reader = self.reader
         assert reader.ends == reader.count - reader.progress
-        assert reader.progress == self.scene.call._talk._mouth.busy or not reader.ready
+        assert reader.progress == inside(self.scene)._mouth.busy or not reader.ready
 
     @invariant()
     def asked_once(self) -> None:
