@@ -83,7 +83,7 @@ class LiveEvent(Message):
 class TurnRequested(Message):
     """Answer this. Work of llm on `turns`, and a fact on the session."""
 
-    turn: str = Field(max_length=64)
+    turn: str = Field(max_length=96)
     no: int = Field(ge=1)
     """Order of turns in the session."""
     session: str = Field(max_length=80)

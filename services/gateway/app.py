@@ -9,19 +9,23 @@ from functools import partial
 
 import structlog
 import uvicorn
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from services.contract.failure import Code, Failure
+from services.gateway.adapters import mp3
 from services.gateway.adapters.disk import Shelf
 from services.gateway.adapters.rq import Rq
 from services.gateway.adapters.uvicorn import protocols
-from services.gateway.api import asr, chat, console, events, health, pages, reports, stage, tickets
+from services.gateway.api import asr, call, chat, console, events, health, pages, reports, stage, tickets
 from services.gateway.api.console import Booth
 from services.gateway.api.guard import Guard
 from services.gateway.api.http import on_failure
 from services.gateway.core.access import Rules, may_listen
+from services.gateway.core.backchannel import Backchannels
+from services.gateway.core.call_words import Menu
 from services.gateway.core.caps import Caps
 from services.gateway.core.ports import Desk, Tickets
+from services.gateway.handlers.call import BusExchange
 from services.gateway.handlers.desk import BusDesk
 from services.gateway.handlers.hands import BusHands
 from services.gateway.handlers.panel import BusPanel
@@ -31,12 +35,13 @@ from services.runtime.bus import Bus
 from services.runtime.config import Config
 from services.runtime.health import Health
 from services.runtime.service import Service
+from services.runtime.sound import write_wav
 
 log = structlog.get_logger(__name__)
 GRACE_S = 2
 """A stop waits so long for answers that are being streamed, then cuts them short."""
-UPLINK_BYTES = 1_024
-"""Of a WebSocket message that a client sends: the page of the show says nothing."""
+UPLINK_BYTES = 128 * 1_024
+"""Of a WebSocket message: more than a frame of a call may have, whose sender is told so."""
 PING_S = 10.0
 """A WebSocket is asked so often whether its client is there, who has as long to answer."""
 SPARE_CONNECTIONS = 32
@@ -50,7 +55,7 @@ def build(settings: Settings, caps: Caps | None = None) -> Service:
     persona = _persona(settings.config)
     bus = Bus(settings.common.work_url, settings.common.live_urls)
     for redis in (bus.work, *bus.lives):
-        redis.connection_pool.max_connections = caps.streams + caps.clips + SPARE_CONNECTIONS
+        redis.connection_pool.max_connections = caps.streams + caps.clips + caps.calls + SPARE_CONNECTIONS
     listener = listen(settings.host, settings.port)
     _tell_open(settings.rules)
     service = Service(settings.common, bus, note={"port": int(listener.getsockname()[1])})
@@ -59,6 +64,7 @@ def build(settings: Settings, caps: Caps | None = None) -> Service:
     booth = Booth(BusPanel(bus, rooms, pools), BusHands(bus, rooms), settings.rules, jobs)
     app = web(BusDesk(bus), service.health, persona, settings.rules, caps, rooms, booth, BusTickets(bus))
     app.include_router(reports.router(jobs, Shelf(settings.common.data), caps, _languages(settings.config)))
+    app.include_router(calls(bus, caps, settings.config, settings.call_audio))
     service.closers.append(jobs.close)
     service.loops.append(partial(serve, app, listener, caps, settings.rules))
     return service
@@ -86,6 +92,23 @@ def web(
     if passes:
         app.include_router(tickets.router(passes))
     return app
+
+
+def calls(bus: Bus, caps: Caps, config: Config, audio: str = "mp3") -> APIRouter:
+    """The routes of calls, which come last: they take every WebSocket path that is nobody else's."""
+    personas = {name: persona.language for name, persona in config.personas.items()}
+    persona = config.gateway.persona
+    menu = Menu(personas, tuple(sorted(config.voices)), persona, Backchannels(config.gateway.backchannels))
+    choices = {
+        "voices": menu.voices,
+        "personas": [{"name": name, "language": language} for name, language in sorted(personas.items())],
+        "languages": sorted({"en", "zh", *personas.values()}),
+        "persona": persona,
+        "voice": config.personas[persona].voice,
+        "asr": {"engine": next(iter(config.engines.asr), "offline")},
+    }
+    encode = mp3.encode if audio == "mp3" else write_wav
+    return call.router(BusExchange(bus), caps, menu, encode, choices)
 
 
 def _pools(config: Config) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from services.contract.failure import Code, Failure
 from services.gateway.core.access import Rules
@@ -11,6 +12,7 @@ from services.runtime.config import Config
 from services.runtime.settings import Common, common, networks, number, secret
 
 EXPOSURES = ("", "loopback", "network")
+FORMATS = ("mp3", "wav")
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,8 @@ class Settings:
     port: int
     """0: any free one."""
     rules: Rules
+    call_audio: Literal["mp3", "wav"] = "mp3"
+    """As what a sentence of a call is sent."""
 
 
 def read(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -35,6 +39,9 @@ def read(environ: Mapping[str, str] = os.environ) -> Settings:
             Code.BAD_CONFIG,
             f"GATEWAY_EXPOSED is {exposed!r}; say loopback if the port is published on 127.0.0.1 only, else network",
         )
+    audio = environ.get("CALL_AUDIO", "") or "mp3"
+    if audio not in FORMATS:
+        raise Failure(Code.BAD_CONFIG, f"CALL_AUDIO is {audio!r}; say mp3 or wav")
     return Settings(
         common=machine,
         config=config,
@@ -46,6 +53,7 @@ def read(environ: Mapping[str, str] = os.environ) -> Settings:
             origins=listed(environ.get("GATEWAY_ORIGINS", "")),
             open_networks=networks(environ, "GATEWAY_OPEN_NETWORKS"),
         ),
+        call_audio="wav" if audio == "wav" else "mp3",
     )
 
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 
 from services.contract.failure import Code, Failure
 from services.runtime.engines import EXACT, TTS_ENGINES, Engines, Options, Single, listed, one_of
+from services.runtime.words import BACKCHANNELS
 
 SOURCES = ("api", "replay")
 """`api`: events come only by POST."""
@@ -126,7 +127,9 @@ class Gateway(Part):
 
     port: int = Field(default=8000, ge=0, le=65_535)
     persona: str = "friend"
-    """Who answers chats."""
+    """Who answers chats and calls."""
+    backchannels: dict[str, list[Annotated[str, Field(max_length=32)]]] = BACKCHANNELS
+    """What a caller says to show that he listens: it does not interrupt an answer."""
 
 
 class Listening(Part):

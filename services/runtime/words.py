@@ -20,6 +20,11 @@ _SILENT = re.compile(
     "\U0001f000-\U0001faff\U000e0000-\U000e007f\ufffd]"
 )
 _PLACE = re.compile(r"\{(\w+)\}")
+BACKCHANNELS = {
+    "zh": ["嗯", "嗯哼", "哦", "噢", "喔", "啊", "呃", "唔", "诶", "欸", "哈", "对", "对的", "对啊", "是", "是的", "是啊", "好", "好的", "行", "没错", "这样", "这样啊", "原来如此"],
+    "en": ["uh", "um", "mm", "mhm", "hmm", "hm", "uh huh", "mm hmm", "ah", "oh", "yeah", "yep", "yes", "right", "ok", "okay", "sure", "i see", "got it", "exactly", "true", "wow"],
+}  # fmt: skip
+"""Language → what people say to show that they listen."""
 
 
 def whole(text: str) -> str:

@@ -24,6 +24,7 @@ UNDESCRIBED = {
     ("GET", "/openapi.json"),
     ("GET", "/rooms/{room}"),
     ("GET", "/web/{name}"),
+    ("WS", "/api/live_voice_call/chat"),
     ("WS", "/api/rooms/{room}/stage"),
 }
 """Pages and sockets."""

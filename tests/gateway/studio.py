@@ -15,7 +15,7 @@ from services.contract.llm import AnswerEnded, SentenceReady
 from services.contract.message import Message
 from services.contract.tts import SpeechChunk, SpeechEnded, SpeechStarted
 from services.gateway.api.console import Booth
-from services.gateway.app import listen, serve, web
+from services.gateway.app import calls, listen, serve, web
 from services.gateway.core.access import Rules
 from services.gateway.core.caps import Caps
 from services.gateway.handlers.desk import BusDesk
@@ -24,11 +24,18 @@ from services.gateway.handlers.panel import BusPanel
 from services.gateway.handlers.tickets import BusTickets
 from services.runtime import envelope
 from services.runtime.bus import Bus
+from services.runtime.config import Config
 from services.runtime.health import Health
 from services.runtime.sessions import Sessions
 
 M = TypeVar("M", bound=Message)
 PATIENCE_MS = 20_000
+CONFIG = Config.model_validate(
+    {
+        "personas": {"friend": {"voice": "anna"}, "teacher": {"language": "en", "voice": "ben"}},
+        "voices": {name: {"engines": [{"espeak": {}}]} for name in ("anna", "ben")},
+    }
+)
 
 
 @dataclass
@@ -44,13 +51,14 @@ class Studio:
 
     async def turn(self) -> TurnRequested:
         """The next turn that somebody asks for."""
-        return await self._order(streams.TURNS.key(), TurnRequested)
+        return await self.order(streams.TURNS.key(), TurnRequested)
 
     async def clip(self) -> ClipHeard:
         """The next clip that somebody wants recognised."""
-        return await self._order(streams.LISTEN.key(), ClipHeard)
+        return await self.order(streams.LISTEN.key(), ClipHeard)
 
-    async def _order(self, stream: str, model: type[M]) -> M:
+    async def order(self, stream: str, model: type[M]) -> M:
+        """The next entry of that stream."""
         async with asyncio.timeout(PATIENCE_MS / 1_000):
             while not (found := await self.bus.work.xread({stream: self.after.get(stream, "0-0")}, count=1, block=500)):
                 pass
@@ -123,6 +131,7 @@ async def running(
     rules = rules or Rules()
     booth = Booth(BusPanel(bus, rooms, pools), BusHands(bus, rooms), rules)
     app = web(desk(bus), health, "friend", rules, caps or Caps(), rooms, booth, BusTickets(bus))
+    app.include_router(calls(bus, caps or Caps(), CONFIG, "wav"))
     listener = listen("127.0.0.1", 0)
     port = int(listener.getsockname()[1])
     server = asyncio.ensure_future(serve(app, listener, caps, rules))

@@ -70,7 +70,8 @@ async def test_the_routes_are_documented_without_pages(broker_url: str, live_url
         pages = [(await client.get(path)).status_code for path in ("/docs", "/redoc", "/nothing")]
         server = (await client.get("/healthz")).headers.get("server")
     assert {path for path in paths if not path.startswith("/api/console")} == {
-        "/api/asr", "/api/chat", "/api/rooms/{room}/events", "/api/tickets", "/healthz", "/readyz", "/metrics",
+        "/api/asr", "/api/call", "/api/chat", "/api/rooms/{room}/events", "/api/tickets", "/healthz", "/readyz",
+        "/metrics",
     }  # fmt: skip
     assert paths["/api/chat"]["post"]["requestBody"]["content"]["application/json"]["schema"]["required"] == ["msg"]
     assert pages == [404, 404, 404]

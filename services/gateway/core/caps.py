@@ -48,6 +48,10 @@ class Caps:
     """Consoles that are open at once."""
     order_bytes: int = 4 * KIB
     """Body of an operator's order."""
+    calls: int = 200
+    """Calls at once."""
+    call_bytes: int = 512 * KIB
+    """Sound that may wait to be sent to a call's client; then its session is read no further."""
     send_ms: int = 10_000
     """A client that takes nothing for so long is cut off."""
     stuck_ms: int = 7_000

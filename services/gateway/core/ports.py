@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol
 from services.contract.gateway import ClipHeard
 from services.contract.ingest import LiveEvent, TurnRequested
 from services.contract.message import Message
+from services.gateway.core.call_words import Order
 
 
 @dataclass(frozen=True)
@@ -160,6 +161,40 @@ class Tickets(Protocol):
 
     async def take(self, ticket: str) -> bool:
         """Whether it is good: once."""
+        ...
+
+
+@dataclass(frozen=True)
+class Stand:
+    """How a call stands."""
+
+    kept: tuple[Entry, ...]
+    """What its session holds, from a moment on at which the new connection was announced there."""
+    at_sample: int
+    """Where its microphone goes on."""
+
+
+class Line(Protocol):
+    """One call's way to the other services. Raises Failure BUS_DOWN."""
+
+    async def join(self, connection: str) -> Stand:
+        """The call is this connection's from now on."""
+        ...
+
+    def coming(self, after: str) -> AsyncGenerator[Entry]:
+        """Entries of the call's session after that one, as they come, for ever."""
+        ...
+
+    async def carry_out(self, order: Order) -> None:
+        """Do what the call's machine wants done; raises Failure BUSY while an operator has silenced everything."""
+        ...
+
+
+class Exchange(Protocol):
+    """Where calls come in."""
+
+    def line(self, session: str) -> Line:
+        """The call of that session."""
         ...
 
 

@@ -1,0 +1,142 @@
+"""A call's way to the bus: its session, its microphone, what it asks for and who attends it."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from services.contract import streams
+from services.contract.asr import Transcribed
+from services.contract.failure import Code, Failure
+from services.contract.gateway import CallJoined, CallOpened
+from services.contract.ingest import TurnAired, TurnRequested
+from services.gateway.core.call_words import Ask, Hear, Interrupt, Order, Tell
+from services.gateway.core.ports import Entry, Line, Stand
+from services.gateway.handlers.trouble import told
+from services.runtime import envelope
+from services.runtime.bus import Bus
+from services.runtime.clock import now_ms
+from services.runtime.mic import Mic
+from services.runtime.scripts import Scripts
+from services.runtime.sessions import Item, Sessions
+from services.runtime.work import Work
+
+CALL = "a call"
+BEGIN_MS = 40_000
+"""An answer that has not begun by then is not begun."""
+LOOK_MS = 250
+"""How often it is asked, while sound comes, whether somebody listens."""
+ORDER_MS = 1_000
+"""An order to listen is given anew after this time."""
+
+# KEYS asked, turns; ARGV the turn as JSON, the same encoded for the stream, seconds kept; what was asked before, or nothing
+ASK = """
+local asked = redis.call('GET', KEYS[1])
+if asked then return asked end
+redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[3])
+redis.call('XADD', KEYS[2], '*', '__data__', ARGV[2])
+return false
+"""
+
+
+class BusExchange:
+    """The exchange of one gateway."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+
+    def line(self, session: str) -> Line:
+        """See the port."""
+        return BusLine(self._bus, session)
+
+
+class BusLine:
+    """The line of one connection."""
+
+    def __init__(self, bus: Bus, session: str) -> None:
+        self._bus = bus
+        self._session = session
+        self._work = Work(bus.work)
+        self._scripts = Scripts(bus.work)
+        self._sessions = Sessions(bus)
+        self._mic = Mic(bus)
+        self._look_ms = 0
+        self._order_ms = 0
+
+    async def join(self, connection: str) -> Stand:
+        """See the port. The microphone's place counts on, whatever of it is kept."""
+        async with told(CALL):
+            await self._sessions.publish(self._session, CallJoined(connection=connection))
+            kept = [_entry(item) for item in await self._sessions.range(self._session)]
+            last = await self._mic.last(self._session)
+        done = (entry.message.until_sample for entry in kept if isinstance(entry.message, Transcribed))
+        return Stand(tuple(kept), max(last.until_sample if last else 0, *done, 0))
+
+    async def coming(self, after: str) -> AsyncGenerator[Entry]:
+        """See the port."""
+        async with aclosing(self._sessions.read(self._session, after)) as items:
+            async for item in items:
+                yield _entry(item)
+
+    async def carry_out(self, order: Order) -> None:
+        """See the port."""
+        async with told(CALL):
+            match order:
+                case Hear():
+                    await self._mic.write(self._session, order.at_sample, order.pcm)
+                    await self._attend(order.language)
+                case Ask():
+                    await self._ask(order)
+                case Interrupt(by=by):
+                    await self._sessions.interrupt(self._work, self._session, by)
+                case Tell(message=message):
+                    await self._sessions.publish(self._session, message)
+
+    async def _attend(self, language: str) -> None:
+        """Have somebody listen where nobody does; an order is given anew when it has not been taken for a while."""
+        now = now_ms()
+        if now < self._look_ms:
+            return
+        self._look_ms = now + LOOK_MS
+        if now < self._order_ms or await self._bus.work.exists(streams.ATTEND.of(self._session)):
+            return
+        self._order_ms = now + ORDER_MS
+        order = CallOpened(session=self._session, language=language, deadline_ms=self._order_ms)
+        await self._bus.work.xadd(streams.CALLS.key(), {"__data__": envelope.encode(order)})
+
+    async def _ask(self, ask: Ask) -> None:
+        """Ask once, whoever asks; then tell the session, also what another asked and may not have told.
+
+        The kill switch is asked for last, when the session is there to be found by who throws it.
+        """
+        request = self._request(ask, await self._work.epoch(self._session))
+        keys = [streams.ASKED.of(ask.key), streams.TURNS.key()]
+        args = [request.to_json(), envelope.encode(request), streams.TURN_KEPT_S]
+        if before := await self._scripts.run(ASK, keys, args):
+            request = TurnRequested.from_json(before)
+        await self._sessions.publish(self._session, request)
+        aired = TurnAired(turn=request.turn, no=request.no, epoch=request.epoch)
+        await self._sessions.publish(self._session, aired)
+        if await self._bus.work.exists(streams.SILENCE):
+            await self._sessions.interrupt(self._work, self._session, "silence")
+            raise Failure(Code.BUSY, "an operator has silenced the show; try again when it goes on", retryable=True)
+
+    def _request(self, ask: Ask, epoch: int) -> TurnRequested:
+        config = ask.config
+        return TurnRequested(
+            turn=f"{self._session}-{ask.no}",
+            no=ask.no,
+            session=self._session,
+            epoch=epoch,
+            kind="call",
+            causes=(ask.key,),
+            ask=ask.text,
+            persona=config.persona,
+            voice=config.voice,
+            language=config.language,
+            prompt=config.prompt,
+            requested_ms=ask.at_ms,
+            deadline_ms=ask.at_ms + BEGIN_MS,
+        )
+
+
+def _entry(item: Item) -> Entry:
+    return Entry(item.id, item.ms, item.message, item.blob)
