@@ -163,10 +163,11 @@ class Reply:
 def forgotten(turn: str, made: Made, kept: Sequence[Message]) -> list[Message]:
     """What a session whose beginning was trimmed no longer says, as far as work knows it.
 
-    The turn was aired, the first sentences were over, the answer had ended.
+    The turn was aired, sentences of which nothing is there were over, the answer had ended. Sentences are spoken side by
+    side: one may be forgotten whole while an earlier one goes on.
     """
-    there = [message.index for message in kept if isinstance(message, Speech) and message.turn == turn]
-    over = range(min(there, default=max(made.ends, default=-1) + 1))
+    there = {message.index for message in kept if isinstance(message, Speech) and message.turn == turn}
+    over = sorted(({*made.ends} | {*range(min(there, default=0))}) - there)
     told: list[Message] = [TurnAired(turn=turn, no=1, epoch=0)]
     told += [_over(turn, index, made.ends.get(index, "")) for index in over]
     if made.count is not None and not any(isinstance(message, AnswerEnded) for message in kept):

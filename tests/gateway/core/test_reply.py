@@ -156,10 +156,11 @@ def test_a_session_that_lost_the_end_of_its_answer(texts: dict[int, str], text: 
         ({0: "spoken:3", 1: "skipped:late"}, [], ["spoken", "late"]),
         ({}, sentence(1, "x", b"aa"), [""]),
         ({0: "spoken:3"}, [(SentenceSkipped(turn="t", index=4, reason="r"), b"")], ["spoken"]),
+        ({0: "spoken:1", 1: "spoken:3", 2: "skipped:late"}, sentence(1, "x", b"aa"), ["spoken", "late"]),
     ],
 )
 def test_what_was_trimmed(ends: dict[int, str], kept: list[Told], expected: list[str]) -> None:
-    """Every sentence before the first that is still there was over; one that work does not know was skipped."""
+    """What work knows to be over, and every sentence before the first that is still there: unknown ones were skipped."""
     messages = forgotten(TURN, Made({}, ends), [message for message, _ in kept])
     assert messages[0] == AIRED[0]
     assert [m.reason if isinstance(m, SentenceSkipped) else "spoken" for m in messages[1:]] == expected
