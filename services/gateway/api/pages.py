@@ -1,4 +1,4 @@
-"""The pages: `/`, `/rooms/{room}`, `/console`, and the files that they are made of."""
+"""The pages: `/`, `/rooms/{room}`, `/talk`, `/console`, and the files that they are made of."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,6 +49,10 @@ def router(rooms: Sequence[str]) -> APIRouter:
         """The operators' console; it holds nothing, what it shows is asked for with the token."""
         return Response(bodies["console.html"], media_type=TYPES[".html"], headers=HEADERS)
 
+    def talk() -> Response:
+        """A voice call; the call itself asks for the token."""
+        return Response(bodies["talk.html"], media_type=TYPES[".html"], headers=HEADERS)
+
     def file(name: str) -> Response:
         """A file of the page."""
         if name not in bodies:
@@ -58,5 +62,6 @@ def router(rooms: Sequence[str]) -> APIRouter:
     routes.add_api_route("/", first, methods=["GET"])
     routes.add_api_route("/rooms/{room}", page, methods=["GET"])
     routes.add_api_route("/console", console, methods=["GET"])
+    routes.add_api_route("/talk", talk, methods=["GET"])
     routes.add_api_route("/web/{name:path}", file, methods=["GET"])
     return routes

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from services.contract.failure import Code, Failure
 from services.gateway.core.origin import host_in, host_of, hosts_of, origin_of
 
-OPEN = frozenset({"/healthz", "/readyz", "/console"})
+OPEN = frozenset({"/healthz", "/readyz", "/console", "/talk"})
 """Answered to everybody: they tell nothing but that the service works, or where the token is asked for."""
 OPEN_FOLDER = "/web/"
 """What every page is made of, the same for all."""
