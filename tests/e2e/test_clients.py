@@ -23,6 +23,7 @@ UNDESCRIBED = {
     ("GET", "/console"),
     ("GET", "/openapi.json"),
     ("GET", "/rooms/{room}"),
+    ("GET", "/talk"),
     ("GET", "/web/{name}"),
     ("WS", "/api/live_voice_call/chat"),
     ("WS", "/api/rooms/{room}/stage"),
