@@ -39,14 +39,14 @@ def parser(known: dict[str, Program]) -> argparse.ArgumentParser:
     return made
 
 
-def run(program: Program, given: argparse.Namespace, sabotage: str) -> dict[str, Any]:
+def run(program: Program, given: argparse.Namespace, sabotage: str, *, short: bool) -> dict[str, Any]:
     """One run, as a row of the table."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="chaos-") as temporary:
         folder = Path(given.keep or temporary) / f"{program.name}-{sabotage or 'whole'}"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        setup = Setup(folder.resolve(), given.seed, given.short, sabotage, given.broker)
+        setup = Setup(folder.resolve(), given.seed, short, sabotage, given.broker)
         outcome = asyncio.run(limited(program, setup))
     seconds = round(time.monotonic() - began, 1)
     row: dict[str, Any] = {
@@ -59,7 +59,7 @@ def run(program: Program, given: argparse.Namespace, sabotage: str) -> dict[str,
         "seed": given.seed,
         "seconds": seconds,
         "broker": given.broker,
-        "short": given.short,
+        "short": short,
         "holds": outcome.holds,
         "why": outcome.why,
         "found": bool(outcome.problems),
@@ -75,7 +75,7 @@ async def limited(program: Program, setup: Setup) -> Outcome:
         async with asyncio.timeout(LIMIT_S):
             return await program.run(setup)
     except TimeoutError as error:
-        return Outcome("it did not end", 0, 1, (f"it did not end: {error or 'what it waited for did not come'}",))
+        return Outcome("it did not end", 0, 1, (f"it did not end: {str(error) or 'what it waited for did not come'}",))
 
 
 def told(row: dict[str, Any]) -> None:
@@ -103,12 +103,12 @@ def main(argv: list[str]) -> int:
     for one in chosen:
         if given.sabotage not in {None, "all", *one.sabotages}:
             made.error(f"{one.name} finds {', '.join(one.sabotages) or 'no sabotage'}, not {given.sabotage}")
-    rows = [] if given.sabotage else [run(one, given, "") for one in chosen]
+    rows = [] if given.sabotage else [run(one, given, "", short=given.short) for one in chosen]
     if given.sabotage or given.report:
-        given.short |= bool(given.report)
         for one in chosen:
             rules = one.sabotages if given.report or given.sabotage == "all" else [str(given.sabotage)]
-            rows += [run(one, given, rule) for rule in rules]
+            short = {rule: given.short or (bool(given.report) and rule not in one.whole) for rule in rules}
+            rows += [run(one, given, rule, short=short[rule]) for rule in rules]
     if given.json:
         given.json.write_text(json.dumps(rows, indent=1, ensure_ascii=False), encoding="utf-8")
     if given.report:

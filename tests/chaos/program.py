@@ -61,6 +61,8 @@ class Program:
     run: Callable[[Setup], Awaitable[Outcome]]
     sabotages: tuple[str, ...] = ()
     """Broken rules that it must find."""
+    whole: tuple[str, ...] = ()
+    """Those of them that its short form may miss."""
 
 
 def programs() -> dict[str, Program]:

@@ -201,4 +201,5 @@ PROGRAM = Program(
     "SIGSTOP of the brokers, a cut and frayed wire",
     run,
     ("no_recovery", "ack_before_commit"),
+    ("no_recovery",),
 )

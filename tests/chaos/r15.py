@@ -132,4 +132,5 @@ PROGRAM = Program(
     "the ledger alone, after kills of everything, interrupts and withdrawals",
     run,
     ("ack_before_commit",),
+    ("ack_before_commit",),
 )

@@ -13,7 +13,7 @@ Each row is a program under `tests/chaos/`: it starts brokers and services as pr
 was acknowledged to the senders with the ledger and with what a listener in each room heard. A fault counts as landed
 only where it hit somebody inside a job. This page is written by
 
-    make chaos            # all of it: about an hour
+    make chaos            # all of it: about 45 minutes
     make chaos ONLY=R1    # one promise, at most four minutes
     .venv/bin/python -m tests.chaos R1 --seed 7 --broker docker --sabotage no_reclaim
 
@@ -22,8 +22,9 @@ Brokers are Valkey (the one that `onair up` starts) and, where the column says d
 RULES = """
 ## With a rule broken
 
-A program that cannot fail shows nothing. Here the same programs run (in their short form) against services in which one
-rule is broken by a patch of the process, never by a hook in the product; each must find it.
+A program that cannot fail shows nothing. Here the same programs run (in their short form, or in the whole one where the
+fault needs its time) against services in which one rule is broken by a patch of the process, never by a hook in the
+product; each must find it.
 
 * `ack_before_commit`: work is acknowledged when it is delivered, and what was paid for before it is kept;
 * `no_reclaim`: nobody takes up what a lost worker held;
@@ -34,7 +35,8 @@ rule is broken by a patch of the process, never by a hook in the product; each m
 * `no_heal`: a consumer group is made once, a lost one by nobody; `no_pause`: what fails is tried again at once, and told
   each time; `no_spool`: what work refuses is lost; `no_drain`: SIGTERM ends a process at once;
 * `no_seen`: an event that came before is taken again; `no_deadline`: nothing is too old to be answered; `no_epoch`: nobody
-  asks whether a turn was interrupted; `no_order`: a reader plays sentences as they come;
+  asks whether a turn was interrupted; `no_order`: a reader plays sentences as they come; `no_place`: a stream that is gone
+  on with begins anew;
 * `everysec`: the work broker syncs once a second. `kill -9` alone loses nothing then, for the kernel still has what was
   written. So every other kill is a power cut: writes are held, the broker is asked for its `appendfsync`, killed, and
   what that setting leaves to the kernel is taken from its file: with `everysec` the last half second. The same cut is
