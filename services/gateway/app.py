@@ -16,7 +16,7 @@ from services.gateway.adapters import mp3
 from services.gateway.adapters.disk import Shelf
 from services.gateway.adapters.rq import Rq
 from services.gateway.adapters.uvicorn import protocols
-from services.gateway.api import asr, call, chat, console, events, health, pages, reports, stage, tickets
+from services.gateway.api import asr, call, chat, console, events, health, listener, pages, reports, stage, tickets
 from services.gateway.api.console import Booth
 from services.gateway.api.guard import Guard
 from services.gateway.api.http import on_failure
@@ -84,7 +84,8 @@ def web(
     app = FastAPI(title="OnAir", docs_url=None, redoc_url=None)
     app.add_exception_handler(Failure, on_failure)
     app.add_middleware(Guard, rules=rules, tickets=passes)
-    shows = (stage.router(desk, caps, rooms), events.router(desk, caps, rooms), pages.router(rooms))
+    heard = listener.router(desk, caps, frozenset(rooms))
+    shows = (stage.router(desk, caps, rooms), events.router(desk, caps, rooms), pages.router(rooms), heard)
     for routes in (asr.router(desk, caps), chat.router(desk, caps, persona), *shows, health.router(state)):
         app.include_router(routes)
     if booth:

@@ -27,6 +27,7 @@ UNDESCRIBED = {
     ("GET", "/web/{name}"),
     ("WS", "/api/live_voice_call/chat"),
     ("WS", "/api/rooms/{room}/stage"),
+    ("WS", "/ws"),
 }
 """Pages and sockets."""
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(180)]
