@@ -112,9 +112,13 @@ async def test_what_cannot_be_joined_is_told(broker_url: str, live_url: str, wan
 
 async def test_only_so_many_listen(broker_url: str, live_url: str) -> None:
     """Who comes after them is told to try again."""
-    async with running(broker_url, live_url, Caps(viewers=1), rooms=ROOMS) as gateway:
-        async with listening(gateway), listening(gateway) as second:
-            with pytest.raises(ConnectionClosed) as closed:
-                await hears(second)
+    one = Caps(viewers=1)
+    async with (
+        running(broker_url, live_url, one, rooms=ROOMS) as gateway,
+        listening(gateway),
+        listening(gateway) as second,
+    ):
+        with pytest.raises(ConnectionClosed) as closed:
+            await hears(second)
     assert closed.value.rcvd
     assert closed.value.rcvd.code == 1013

@@ -58,8 +58,10 @@ class Ground:
     gates: list[Gate] = field(default_factory=list[Gate])
 
     @asynccontextmanager
-    async def gate(self, environ: dict[str, str], caps: dict[str, int] | None = None) -> AsyncGenerator[Gate]:
-        """A gateway, ready."""
+    async def gate(
+        self, environ: dict[str, str], caps: dict[str, int] | None = None, watch: Path | None = None
+    ) -> AsyncGenerator[Gate]:
+        """A gateway, ready; `watch`: where it notes each file that it opens."""
         config = self.folder / "onair.yaml"
         config.write_text(CONFIG, encoding="utf-8")
         port, log = free_port(0), self.folder / f"gateway-{len(self.gates)}.log"
@@ -72,7 +74,7 @@ class Ground:
             "GATEWAY_PORT": str(port),
             "ONAIR_DEBUG": "1",
         }
-        told = json.dumps({"rule": self.rule, "caps": caps or {}})
+        told = json.dumps({"rule": self.rule, "caps": caps or {}, "watch": str(watch or "")})
         with log.open("wb") as out:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "tests.security.gateway", told, cwd=ROOT, env={**usual, **environ}, stderr=out

@@ -13,12 +13,13 @@ from services.gateway.core.console import orders
 def test_an_order_is_read() -> None:
     """A session by its name, the kill switch by a truth, a letter by its id."""
     assert orders.session(b'{"session": "demo"}') == "demo"
+    assert orders.session(b'{"session": "\\ud800"}') == "\ufffd"
     assert [orders.on(body) for body in (b'{"on": true}', b'{"on": false}')] == [True, False]
     assert orders.letter("1700000000000-0") == "1700000000000-0"
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"[]", b'{"session": ""}', b'{"session": 5}', b'{"session": "%s"}' % (b"x" * 65)]
+    "body", [b"", b"[]", b'{"session": ""}', b'{"session": 5}', b'{"session": "%s"}' % (b"x" * 81), b"[" * 4_000]
 )
 def test_nobody_is_stopped_by_accident(body: bytes) -> None:
     """An order that names no session, or not clearly the kill switch, is refused with what it should be."""
