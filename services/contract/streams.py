@@ -53,6 +53,7 @@ CLIP_KEPT_S = 60
 MIC_KEPT_MS = 75_000
 """A call's sound is kept this long."""
 MIC_IDLE_S = 120
+WAKE_IDLE_S = 60
 TURN_KEPT_S = 24 * 3_600
 SEEN_KEPT_S = 7 * 24 * 3_600
 LEASE_MS = 3_000
@@ -99,9 +100,12 @@ SESSION = Key(
     ("asr", "llm", "tts", "ingest", "gateway"),
     ("gateway", "avatar", "ingest", "llm", "tts", "onair"),
 )
+READERS = ("asr", "llm", "tts", "ingest", "gateway", "avatar", "onair")
 CLIP = Key("clip:<session>", "live", ("gateway",), ("asr",))
 MIC = Key("mic:<session>", "live", ("gateway",), ("asr",))
 """A stream of `AudioHeard`: what the caller says."""
+WAKE = Key("wake:<read>", "live", READERS, READERS)
+"""Wakes a blocking read of many keys when they change: one for each such read of a process."""
 ATTEND = Key("attend:<session>", "work", ("asr",), ("asr", "gateway"))
 """Who listens to the call; for `LEASE_MS`, renewed each second."""
 ASKED = Key("asked:<turn>", "work", ("gateway",), ("gateway",))
@@ -128,6 +132,7 @@ KEYS = (
     SESSION,
     CLIP,
     MIC,
+    WAKE,
     ATTEND,
     ASKED,
     GENERATION,

@@ -10,6 +10,7 @@ from services.contract.gateway import AudioHeard
 from services.runtime import tail
 from services.runtime.bus import Bus
 from services.runtime.clock import now_ms
+from services.runtime.follow import follow
 from services.runtime.sessions import parse
 from services.runtime.tail import RawEntry
 
@@ -61,7 +62,7 @@ class Mic:
 
     async def read(self, session: str, after: str) -> AsyncGenerator[MicItem]:
         """Frames after that id, as they come, for ever; heals by itself when the broker goes and comes back."""
-        async with aclosing(tail.follow(self._bus.live(session), streams.MIC.of(session), after)) as entries:
+        async with aclosing(follow(self._bus.live(session), streams.MIC.of(session), after)) as entries:
             async for entry in entries:
                 if item := _frame(entry):
                     yield item

@@ -13,6 +13,7 @@ from services.contract.message import BadMessageError, Message, decode
 from services.runtime import tail
 from services.runtime.bus import Bus
 from services.runtime.clock import now_ms
+from services.runtime.follow import follow
 from services.runtime.tail import RawEntry
 from services.runtime.work import Work
 
@@ -67,7 +68,7 @@ class Sessions:
 
     async def read(self, session: str, after: str) -> AsyncGenerator[Item]:
         """Entries after that id, as they come, for ever; heals by itself when the broker goes and comes back."""
-        async with aclosing(tail.follow(self._bus.live(session), streams.SESSION.of(session), after)) as entries:
+        async with aclosing(follow(self._bus.live(session), streams.SESSION.of(session), after)) as entries:
             async for entry in entries:
                 if item := parse(entry):
                     yield item
