@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 
 from services.contract import streams
 from services.runtime.bus import BLOCK_MS
-from services.runtime.tail import RawEntry, newest, order
+from services.runtime.tail import RawEntry, order
 from services.runtime.trouble import HEAL_S, TROUBLE, passes, tell
 
 KEYS = 100
@@ -34,12 +34,10 @@ START: At = (0, 0)
 class Reader:
     """One who follows a key."""
 
-    def __init__(self, key: str, at: At, faults: int) -> None:
+    def __init__(self, key: str, at: At) -> None:
         self.key = key
         self.at = at
         """Position of the last entry that it was given."""
-        self.faults = faults
-        """Faults of the broker when that was known to be a position in what the broker keeps."""
         self.waiting: deque[RawEntry] = deque()
         self.feed: Feed | None = None
         self.failed: BaseException | None = None
@@ -83,12 +81,11 @@ class Feed:
             for reader in [reader for reader in self.readers if not reader.give(self.at, entry)]:
                 self.drop(reader)
 
-    def mend(self, faults: int, newest: At) -> None:
-        """Begin anew for those who are beyond the newest entry; who fetched since the fault knows better."""
+    def mend(self, newest: At, known: dict[Reader, At]) -> None:
+        """Begin anew for those who were beyond the newest entry when that was asked for."""
         for reader in self.readers:
-            if reader.faults < faults and newest < reader.at:
+            if newest < reader.at == known.get(reader):
                 self.at = reader.at = START
-            reader.faults = max(reader.faults, faults)
 
     def drop(self, reader: Reader) -> None:
         """One reader less."""
@@ -131,22 +128,23 @@ class Link:
         return bool(feed and self._asked is not None and self._asked.get(key) != feed.at)
 
     async def _run(self) -> None:
-        faults = self._hub.faults
+        broken = False
         try:
             while self.feeds:
                 try:
-                    if faults != self._hub.faults:
-                        faults = await self._check()
+                    if broken:
+                        await self._check()
+                    broken = False
                     await self._read()
                 except TROUBLE as error:
-                    faults = -1
-                    await self._hub.trouble("reading sessions", error)
-        except Exception as error:
+                    broken = True
+                    tell("reading sessions", error)
+                    await asyncio.sleep(HEAL_S)
+        except Exception as error:  # noqa: BLE001  the readers raise it
             for feed in list(self.feeds.values()):
                 for reader in list(feed.readers):
                     reader.failed = error
                     feed.drop(reader)
-            raise
         finally:
             self._hub.links.discard(self)
 
@@ -166,22 +164,21 @@ class Link:
                 feed.give(entries)
         await asyncio.sleep(0)  # readers first: putting the next question together takes a moment
 
-    async def _check(self) -> int:
+    async def _check(self) -> None:
         """Go on from the beginning where the broker, which keeps nothing, came back without what was read."""
-        faults, feeds = self._hub.faults, list(self.feeds.items())
+        asked = [(key, feed, {reader: reader.at for reader in feed.readers}) for key, feed in self.feeds.items()]
         pipe = self._hub.redis.pipeline(transaction=False)
-        for key, _ in feeds:
+        for key, _, _ in asked:
             pipe.xrevrange(key, count=1)
-        for (_, feed), last in zip(feeds, await pipe.execute(raise_on_error=False), strict=True):
+        for (_, feed, known), last in zip(asked, await pipe.execute(raise_on_error=False), strict=True):
             if isinstance(last, RedisError):
                 if passes(last):
                     raise last
                 for reader in list(feed.readers):  # the others shall not suffer from a key that cannot be read
                     feed.drop(reader)
             else:
-                feed.mend(faults, order(last[0][0]) if last else START)
+                feed.mend(position(last), known)
         self._renew()
-        return faults
 
 
 class Hub:
@@ -192,31 +189,24 @@ class Hub:
         self.readers = 0
         self.links: set[Link] = set()
         self.fetches = asyncio.Semaphore(FETCHES)
-        self.faults = 0
-
-    async def trouble(self, part: str, error: BaseException) -> None:
-        """Tell it and wait a moment; positions are in doubt from now on."""
-        self.faults += passes(error)
-        tell(part, error)
-        await asyncio.sleep(HEAL_S)
 
     async def fetch(self, reader: Reader) -> None:
-        """Give the reader what is there after its position; once that is all, let it join the feed of its key."""
+        """Give the reader what is there after its position; once that is all, let it join the feed of its key.
+
+        A position beyond the newest entry is one of a broker that has lost what was read: the reader begins anew.
+        """
         try:
             async with self.fetches:
-                faults = self.faults
-                if faults != reader.faults:
-                    last = await newest(self.redis, reader.key)
-                    reader.at = reader.at if last and order(last[0]) >= reader.at else START
-                reader.faults = faults
+                newest = position(await self.redis.xrevrange(reader.key, count=1))
+                reader.at = reader.at if reader.at <= newest else START
                 found = await self.redis.xrange(reader.key, f"({text(reader.at)}", count=BATCH)
         except TROUBLE as error:
-            await self.trouble(f"reading {reader.key}", error)
+            tell(f"reading {reader.key}", error)
+            await asyncio.sleep(HEAL_S)
             return
         page = cast("list[RawEntry]", found)
         reader.waiting.extend(page)
-        if reader.waiting:
-            reader.at = order(reader.waiting[-1][0])
+        reader.at = position(page) if page else reader.at
         if len(page) < BATCH:
             self._join(reader)
 
@@ -249,7 +239,7 @@ async def follow(redis: Redis, key: str, after: str) -> AsyncGenerator[RawEntry]
     """Entries of the key after that id, in order, as they come, for ever; heals by itself when the broker goes and comes back."""
     hub = _hubs.setdefault(redis, Hub(redis))
     hub.readers += 1
-    reader = Reader(key, order(after), hub.faults)
+    reader = Reader(key, order(after))
     try:
         while True:
             while reader.waiting:
@@ -266,6 +256,11 @@ async def follow(redis: Redis, key: str, after: str) -> AsyncGenerator[RawEntry]
         await hub.leave(reader)
         if not hub.readers and _hubs.get(redis) is hub:
             del _hubs[redis]
+
+
+def position(entries: Any) -> At:  # noqa: ANN401  redis-py's answer
+    """Of the last of these entries; the start if there are none."""
+    return order(entries[-1][0]) if entries else START
 
 
 def text(at: At) -> str:
