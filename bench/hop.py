@@ -5,13 +5,14 @@ python -m bench.hop [--count 2000] [--rate 250]
 
 import argparse
 import asyncio
+import itertools
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from services.contract import streams
 from services.contract.failure import Failure
@@ -21,10 +22,12 @@ from services.contract.tts import SpeechChunk
 from services.runtime import envelope
 from services.runtime.bus import Bus
 from services.runtime.delivery import Delivery, Duty, Job
-from services.runtime.sessions import Sessions
+from services.runtime.sessions import Item, Sessions, parse
+from services.runtime.tail import RawEntry
 from services.runtime.work import Work
 from tests.conftest import LIVE, WORK, broker
 
+Read = Callable[[Bus, str], AsyncGenerator[Item]]
 PAYLOAD = b"\0" * 9_600
 """200 ms of sound."""
 
@@ -95,25 +98,46 @@ async def work_hop(bus: Bus, count: int, rate: float) -> Hop:
     return hop
 
 
-async def session_hop(bus: Bus, count: int, rate: float) -> Hop:
-    """A speech chunk of 200 ms: Sessions.publish → Sessions.read."""
-    hop, sessions = Hop("session hop (9.6 KB of sound)"), Sessions(bus)
+async def session_hop(bus: Bus, name: str, read: Read, keys: int, count: int, rate: float) -> Hop:
+    """A speech chunk of 200 ms: Sessions.publish → a reader of each of so many sessions, in turn."""
+    hop, sessions = Hop(name), Sessions(bus)
+    run = f"{name}-{keys}"
 
-    async def read() -> None:
-        async for item in sessions.read("bench", "0-0"):
+    async def hear(session: str) -> None:
+        async for item in read(bus, session):
             if isinstance(item.message, SpeechChunk):
                 hop.arrived(int(item.message.turn))
 
-    reader = asyncio.ensure_future(read())
+    readers = [asyncio.ensure_future(hear(f"{run}-{number}")) for number in range(keys)]
+    await asyncio.sleep(1)  # all of them wait by then
+    numbers = itertools.cycle(range(keys))
 
     async def send() -> None:
         message: Message = SpeechChunk(turn=str(time.monotonic_ns()), index=0, attempt=1, chunk=0, sample_offset=0)
-        await sessions.publish("bench", message, PAYLOAD)
+        await sessions.publish(f"{run}-{next(numbers)}", message, PAYLOAD)
 
     await publish(count, rate, send, hop)
-    reader.cancel()
-    await asyncio.gather(reader, return_exceptions=True)
+    for reader in readers:
+        reader.cancel()
+    await asyncio.gather(*readers, return_exceptions=True)
     return hop
+
+
+def shared(bus: Bus, session: str) -> AsyncGenerator[Item]:
+    """As services read."""
+    return Sessions(bus).read(session, "0-0")
+
+
+async def private(bus: Bus, session: str) -> AsyncGenerator[Item]:
+    """A blocking read for each session, on a connection of its own."""
+    redis, key, after = cast("Any", bus.live(session)), streams.SESSION.of(session), "0-0"
+    while True:
+        found = await redis.xread({key: after}, count=100, block=1_000)
+        entries: list[RawEntry] = found[0][1] if found else []
+        for entry in entries:
+            after = entry[0].decode()
+            if item := parse(entry):
+                yield item
 
 
 async def raw_hop(redis: Any, name: str, key: str, body: bytes, count: int, rate: float) -> Hop:  # noqa: ANN401
@@ -143,13 +167,17 @@ async def raw_hop(redis: Any, name: str, key: str, body: bytes, count: int, rate
 async def measure(work_url: str, live_url: str, count: int, rate: float) -> list[Hop]:
     """All hops, one after the other."""
     bus = Bus(work_url, [live_url])
+    bus.lives[0].connection_pool.max_connections = 500
     body = envelope.encode(turn(0))
     try:
         return [
             await raw_hop(bus.work, "raw redis-py on work", "raw:work", body, count, rate),
             await work_hop(bus, count, rate),
             await raw_hop(bus.live("bench"), "raw redis-py on live (9.6 KB)", "raw:live", PAYLOAD, count, rate),
-            await session_hop(bus, count, rate),
+            await session_hop(bus, "session hop (9.6 KB of sound)", shared, 1, count, rate),
+            await session_hop(bus, "  a blocking read each, 1 session", private, 1, count, rate),
+            await session_hop(bus, "session hop, 100 sessions", shared, 100, count, rate),
+            await session_hop(bus, "  a blocking read each, 100", private, 100, count, rate),
         ]
     finally:
         await bus.close()
@@ -171,6 +199,8 @@ def main() -> int:
         print(hop.line())
     medians = [statistics.median(hop.took_ms) for hop in hops]
     print(f"work hop / raw: {medians[1] / medians[0]:.2f}   session hop / raw: {medians[3] / medians[2]:.2f}")
+    one, hundred = medians[3] / medians[4], medians[5] / medians[6]
+    print(f"shared / own blocking read: {one:.2f} with 1 session, {hundred:.2f} with 100")
     return int(medians[1] > 1.0)
 
 
