@@ -36,7 +36,7 @@ product; each must find it.
   each time; `no_spool`: what work refuses is lost; `no_drain`: SIGTERM ends a process at once;
 * `no_seen`: an event that came before is taken again; `no_deadline`: nothing is too old to be answered; `no_epoch`: nobody
   asks whether a turn was interrupted; `no_order`: a reader plays sentences as they come; `no_place`: a stream that is gone
-  on with begins anew;
+  on with begins anew; `own_reads`: each page follows its room by itself, and whoever reads holds a connection to the broker;
 * `everysec`: the work broker syncs once a second. `kill -9` alone loses nothing then, for the kernel still has what was
   written. So every other kill is a power cut: writes are held, the broker is asked for its `appendfsync`, killed, and
   what that setting leaves to the kernel is taken from its file: with `everysec` the last half second. The same cut is

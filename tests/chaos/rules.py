@@ -151,6 +151,41 @@ def no_place() -> None:
     cast("Any", Reply)._new = new
 
 
+def own_reads() -> None:
+    """Each page follows its room by itself, and whoever reads holds a connection to the broker."""
+    from services.gateway.api.stage import Hall  # noqa: PLC0415  a process without the gateway has no pages
+    from services.runtime import sessions  # noqa: PLC0415  with the others
+    from services.runtime.bus import BLOCK_MS  # noqa: PLC0415  with the others
+
+    class Own(dict[str, Any]):
+        """Knows nobody who watches already."""
+
+        def setdefault(self, room: str, default: Any = None) -> Any:
+            """What is new."""
+            self[room] = default
+            return default
+
+        def __delitem__(self, room: str) -> None:
+            """Of one who may be gone."""
+            self.pop(room, None)
+
+    async def follow(redis: Any, key: str, after: str) -> Any:
+        while True:
+            for _, entries in await redis.xread({key: after}, count=100, block=BLOCK_MS):
+                for entry in entries:
+                    after = entry[0].decode()
+                    yield entry
+
+    plain = Hall.__init__
+
+    def init(self: Any, *given: Any) -> None:
+        plain(self, *given)
+        self._watches = Own()
+
+    cast("Any", Hall).__init__ = init
+    cast("Any", sessions).follow = follow
+
+
 def dawdle() -> None:
     """The scripted voice takes 10 to 500 ms before each sentence, by its text."""
     from services.tts.adapters.scripted import Scripted  # noqa: PLC0415  a process without tts has no such adapter
@@ -179,7 +214,18 @@ def parrot() -> None:
 
 RULES: dict[str, Callable[[], None]] = {
     rule.__name__: rule
-    for rule in (no_seen, no_deadline, no_epoch, no_recovery, no_heal, no_pause, no_spool, no_drain, no_place)
+    for rule in (
+        no_seen,
+        no_deadline,
+        no_epoch,
+        no_recovery,
+        no_heal,
+        no_pause,
+        no_spool,
+        no_drain,
+        no_place,
+        own_reads,
+    )
 }
 """What can be broken in a service."""
 WORKERS: dict[str, Callable[[], None]] = {rule.__name__: rule for rule in (dawdle, parrot, listen_to_feeds)}
