@@ -13,7 +13,7 @@ from websockets.frames import Opcode
 from services.runtime.bus import Bus
 from tests.caller import calling
 from tests.gateway.studio import Studio
-from tests.security.ground import Gate, Ground, handshake, masked, wire
+from tests.security.ground import Gate, Ground, Wire, handshake, masked, wire
 
 CALL = "/api/live_voice_call/chat"
 TEXT = b"\0text\0"
@@ -29,23 +29,30 @@ class Refused:
     close: int = 0
 
 
+async def close_of(there: Wire) -> Refused:
+    """How the call ends that was begun there; raises TimeoutError if nothing comes for long."""
+    got = Refused()
+    with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+        while not got.close:
+            opcode, body = await there.message()
+            if opcode == Opcode.CLOSE:
+                got.close = int.from_bytes(body[:2], "big") or 1005
+            elif opcode == Opcode.BINARY and json.loads(body[8:])["event"] == "BotError":
+                got.error = json.loads(body[8:])["payload"]["error"]["code"]
+    return got
+
+
 async def throw(gate: Gate, said: bytes, path: str = CALL) -> Refused:
     """Call, say this, and hear how the call is ended."""
-    got = Refused()
     async with wire(gate) as there:
         there.say(handshake(path, host=f"{gate.own}:{gate.port}"))
         if await there.status() != 101:
-            return got
+            return Refused()
         text = said.startswith(TEXT)
         there.say(masked(Opcode.TEXT if text else Opcode.BINARY, said.removeprefix(TEXT)))
-        with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
-            while not got.close:
-                opcode, body = await there.message()
-                if opcode == Opcode.CLOSE:
-                    got.close = int.from_bytes(body[:2], "big") or 1005
-                elif opcode == Opcode.BINARY and json.loads(body[8:])["event"] == "BotError":
-                    got.error = json.loads(body[8:])["payload"]["error"]["code"]
-    return got
+        with contextlib.suppress(TimeoutError):
+            return await close_of(there)
+    return Refused()
 
 
 @dataclass
