@@ -168,7 +168,6 @@ class Server(uvicorn.Server):
 async def serve(app: FastAPI, listener: socket.socket, caps: Caps | None = None, rules: Rules | None = None) -> None:
     """Serve until cancelled; answers in the making then have `GRACE_S` to end."""
     caps = caps or Caps()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, caps.kernel_bytes)
     config = uvicorn.Config(
         app,
         **protocols(caps, rules or Rules()),
