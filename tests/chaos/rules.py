@@ -151,6 +151,36 @@ def no_place() -> None:
     cast("Any", Reply)._new = new
 
 
+def no_watch() -> None:
+    """Nobody looks whether a client reads what it is sent."""
+    from services.gateway.adapters.uvicorn_door import Drain  # noqa: PLC0415  as above
+
+    cast("Any", Drain).begin = always(answer=True)
+
+
+def no_sharing() -> None:
+    """Each page has its room's session read for itself."""
+    from services.gateway.api import stage  # noqa: PLC0415  as above
+
+    class Own(dict[str, Any]):
+        """Knows nobody."""
+
+        def setdefault(self, key: str, default: Any = None) -> Any:
+            self[key] = default
+            return default
+
+        def __delitem__(self, key: str) -> None:
+            self.pop(key, None)
+
+    plain = stage.Hall.__init__
+
+    def made(self: Any, desk: Any, caps: Any) -> None:
+        plain(self, desk, caps)
+        self._watches = Own()
+
+    cast("Any", stage.Hall).__init__ = made
+
+
 def dawdle() -> None:
     """The scripted voice takes 10 to 500 ms before each sentence, by its text."""
     from services.tts.adapters.scripted import Scripted  # noqa: PLC0415  a process without tts has no such adapter
@@ -179,8 +209,10 @@ def parrot() -> None:
 
 RULES: dict[str, Callable[[], None]] = {
     rule.__name__: rule
-    for rule in (no_seen, no_deadline, no_epoch, no_recovery, no_heal, no_pause, no_spool, no_drain, no_place)
-}
+    for rule in (
+        no_seen, no_deadline, no_epoch, no_recovery, no_heal, no_pause, no_spool, no_drain, no_place, no_watch, no_sharing,
+    )
+}  # fmt: skip
 """What can be broken in a service."""
 WORKERS: dict[str, Callable[[], None]] = {rule.__name__: rule for rule in (dawdle, parrot, listen_to_feeds)}
 """What is no broken rule but the world outside."""

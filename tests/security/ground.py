@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from onair.brokers import free_port
 from tests.conftest import LIVE, WORK, broker
@@ -27,6 +27,13 @@ voices: {plain: {engines: [{scripted: {}}]}}
 rooms: {main: {persona: host, sources: [{api: {}}]}}
 gateway: {persona: host}
 """
+
+
+class Place(Protocol):
+    """Where a gateway listens."""
+
+    port: int
+    own: str
 
 
 @dataclass
@@ -167,7 +174,7 @@ class Wire:
 
 
 @asynccontextmanager
-async def wire(gate: Gate, buffer: int = 0) -> AsyncGenerator[Wire]:
+async def wire(gate: Place, buffer: int = 0) -> AsyncGenerator[Wire]:
     """A connection to the gateway; with so small a receive buffer."""
     plain = socket.socket()
     if buffer:
