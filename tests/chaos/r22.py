@@ -59,7 +59,7 @@ class Crowd:
 async def run(setup: Setup) -> Outcome:
     """All come in, the gateway is killed, all come back; so several times."""
     many_files()
-    count, within_s, kills = (500, 2.0, 1) if setup.short else (1_000, 5.0, 3)
+    count, within_s, kills = (500, 2.0, 3) if setup.short else (1_000, 5.0, 3)
     dice, problems, took = random.Random(setup.seed), list[str](), list[float]()
     async with Stack(setup.folder, config(), setup.broker, setup.sabotage) as stack:
         gateway = await stack.start("gateway")
