@@ -12,7 +12,7 @@ import uvicorn
 from fastapi import APIRouter, FastAPI
 
 from services.contract.failure import Code, Failure
-from services.gateway.adapters import mp3
+from services.gateway.adapters import files, mp3
 from services.gateway.adapters.disk import Shelf
 from services.gateway.adapters.rq import Rq
 from services.gateway.adapters.uvicorn import protocols
@@ -46,6 +46,8 @@ PING_S = 10.0
 """A WebSocket is asked so often whether its client is there, who has as long to answer."""
 SPARE_CONNECTIONS = 32
 """Connections to a broker besides one for each session that is followed."""
+SPARE_FILES = 256
+"""Open files besides connections: the log, the port, what is read and written."""
 
 
 def build(settings: Settings, caps: Caps | None = None) -> Service:
@@ -54,8 +56,10 @@ def build(settings: Settings, caps: Caps | None = None) -> Service:
     may_listen(settings.host, settings.rules)
     persona = _persona(settings.config)
     bus = Bus(settings.common.work_url, settings.common.live_urls)
+    followed = caps.streams + caps.clips + caps.calls + SPARE_CONNECTIONS
     for redis in (bus.work, *bus.lives):
-        redis.connection_pool.max_connections = caps.streams + caps.clips + caps.calls + SPARE_CONNECTIONS
+        redis.connection_pool.max_connections = followed
+    _allow_files(caps.connections + followed * (1 + len(bus.lives)) + SPARE_FILES)
     listener = listen(settings.host, settings.port)
     _tell_open(settings.rules)
     service = Service(settings.common, bus, note={"port": int(listener.getsockname()[1])})
@@ -131,6 +135,12 @@ def _languages(config: Config) -> dict[str, str]:
     return {name: config.personas[room.persona].language for name, room in config.rooms.items()}
 
 
+def _allow_files(need: int) -> None:
+    if (may := files.allow(need)) < need:
+        remedy = f"raise the limit of open files (ulimit -Hn, LimitNOFILE) to {need}"
+        log.warning("fewer connections than wanted can be open", files=may, wanted=need, remedy=remedy)
+
+
 def _tell_open(rules: Rules) -> None:
     if rules.open_networks:
         names = ", ".join(map(str, rules.open_networks))
@@ -168,7 +178,6 @@ class Server(uvicorn.Server):
 async def serve(app: FastAPI, listener: socket.socket, caps: Caps | None = None, rules: Rules | None = None) -> None:
     """Serve until cancelled; answers in the making then have `GRACE_S` to end."""
     caps = caps or Caps()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, caps.kernel_bytes)
     config = uvicorn.Config(
         app,
         **protocols(caps, rules or Rules()),

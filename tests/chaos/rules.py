@@ -151,30 +151,22 @@ def no_place() -> None:
     cast("Any", Reply)._new = new
 
 
-def own_reads() -> None:
-    """Each page follows its room by itself, and whoever reads holds a connection to the broker."""
+class Own(dict[str, Any]):
+    """Knows nobody who watches already."""
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        """What is new."""
+        self[key] = default
+        return default
+
+    def __delitem__(self, key: str) -> None:
+        """Of one who may be gone."""
+        self.pop(key, None)
+
+
+def no_sharing() -> None:
+    """Each page has its room's session read for itself."""
     from services.gateway.api.stage import Hall  # noqa: PLC0415  a process without the gateway has no pages
-    from services.runtime import sessions  # noqa: PLC0415  with the others
-    from services.runtime.bus import BLOCK_MS  # noqa: PLC0415  with the others
-
-    class Own(dict[str, Any]):
-        """Knows nobody who watches already."""
-
-        def setdefault(self, room: str, default: Any = None) -> Any:
-            """What is new."""
-            self[room] = default
-            return default
-
-        def __delitem__(self, room: str) -> None:
-            """Of one who may be gone."""
-            self.pop(room, None)
-
-    async def follow(redis: Any, key: str, after: str) -> Any:
-        while True:
-            for _, entries in await redis.xread({key: after}, count=100, block=BLOCK_MS):
-                for entry in entries:
-                    after = entry[0].decode()
-                    yield entry
 
     plain = Hall.__init__
 
@@ -183,7 +175,29 @@ def own_reads() -> None:
         self._watches = Own()
 
     cast("Any", Hall).__init__ = init
+
+
+def own_reads() -> None:
+    """Each page follows its room by itself, and whoever reads holds a connection to the broker."""
+    from services.runtime import sessions  # noqa: PLC0415  with the others
+    from services.runtime.bus import BLOCK_MS  # noqa: PLC0415  with the others
+
+    async def follow(redis: Any, key: str, after: str) -> Any:
+        while True:
+            for _, entries in await redis.xread({key: after}, count=100, block=BLOCK_MS):
+                for entry in entries:
+                    after = entry[0].decode()
+                    yield entry
+
+    no_sharing()
     cast("Any", sessions).follow = follow
+
+
+def no_watch() -> None:
+    """Nobody looks whether a client reads what it is sent."""
+    from services.gateway.adapters.uvicorn_door import Drain  # noqa: PLC0415  as above
+
+    cast("Any", Drain).begin = always(answer=True)
 
 
 def dawdle() -> None:
@@ -225,6 +239,8 @@ RULES: dict[str, Callable[[], None]] = {
         no_drain,
         no_place,
         own_reads,
+        no_watch,
+        no_sharing,
     )
 }
 """What can be broken in a service."""

@@ -9,7 +9,7 @@ from tests.chaos.test_short import run
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(150)]
 
 
-@pytest.mark.parametrize("name", ["R9", "R14", "R17", "R20", "R23", "R25"])
+@pytest.mark.parametrize("name", ["R9", "R14", "R17", "R20", "R21", "R22", "R23", "R25"])
 def test_the_promise_holds(name: str, tmp_path: Path) -> None:
     """The faults landed and the promise held."""
     code, (row,), said = run(tmp_path, name, "--short")
@@ -18,7 +18,8 @@ def test_the_promise_holds(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "rule"), [("R14", "no_seen"), ("R17", "no_order"), ("R20", "own_reads"), ("R23", "no_place")]
+    ("name", "rule"),
+    [("R14", "no_seen"), ("R17", "no_order"), ("R20", "own_reads"), ("R21", "no_watch"), ("R23", "no_place")],
 )
 def test_a_broken_rule_is_found(name: str, rule: str, tmp_path: Path) -> None:
     """The program can fail: with the rule broken it says so."""

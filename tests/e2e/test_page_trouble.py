@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from tests.e2e.test_page import CONFIG, browser, opened, post, until, up
+from tests.e2e.test_page import CONFIG, browser, opened, post, show, until, up
 
-__all__ = ["browser"]  # the fixture
+__all__ = ["browser", "show"]  # the fixtures
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(180)]
 REFUSAL = json.dumps({"error": {"message": "Incorrect API key provided", "code": "invalid_api_key"}}).encode()
 HELD_S = 60
@@ -95,3 +95,33 @@ def test_the_page_says_what_is_wrong_with_the_model(
     assert took < 5
     assert word in said
     assert "wrong-key-of-a-test" not in said
+
+
+def test_a_token_opens_no_socket(browser: Browser, show: tuple[str, Path]) -> None:
+    """A page that was given a token shows a new ticket at each of its WebSockets, and the token at none."""
+    asked: list[str] = []
+    url, _ = show
+    context = browser.new_context()
+    page = context.new_page()
+    page.on("websocket", lambda socket: asked.append(socket.url))
+    page.goto(f"{url}/rooms/demo?token=correct%20horse")
+    until(lambda: page.evaluate("onair.show.link") == "live")
+    page.evaluate("onair.link.lost(0, '')")
+    until(lambda: page.evaluate("onair.show.link") == "live" and len(asked) > 1)
+    context.close()
+    assert len(set(asked)) == len(asked) == 2
+    assert all("?ticket=" in each and "horse" not in each for each in asked)
+
+
+def test_a_ticket_that_is_not_given_is_told(browser: Browser, show: tuple[str, Path]) -> None:
+    """A wrong token: the page says what the gateway said, and asks again."""
+    url, _ = show
+    context = browser.new_context()
+    page = context.new_page()
+    body = json.dumps({"code": "unauthorized", "detail": "send the operator's token"})
+    page.route("**/api/tickets", lambda route: route.fulfill(status=401, body=body))
+    page.goto(f"{url}/rooms/demo?token=wrong")
+    until(lambda: page.evaluate("onair.show.reason") == "send the operator's token")
+    page.unroute("**/api/tickets")
+    until(lambda: page.evaluate("onair.show.link") == "live")
+    context.close()

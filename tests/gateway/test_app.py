@@ -5,18 +5,27 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
+from collections.abc import MutableMapping
+from ipaddress import ip_network
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
+from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from services.contract.failure import Code, Failure
+from services.gateway.adapters import files
+from services.gateway.adapters.uvicorn_door import Door
 from services.gateway.app import build, listen
 from services.gateway.core.access import Rules
+from services.gateway.core.caps import Caps
 from services.gateway.handlers.desk import BusDesk
 from services.gateway.settings import Settings, read
 from services.runtime.config import Config, Gateway, Persona, Voice
+from services.runtime.service import Service
 from services.runtime.settings import Common
 from tests.gateway.studio import running
 from tests.gateway.test_chat import leave
@@ -173,6 +182,63 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
         read({"ONAIR_CONFIG": str(path), "GATEWAY_EXPOSED": "world"})
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        (
+            "GATEWAY_ORIGINS",
+            "https://onair.example/talk",
+            "'https://onair.example/talk'; write each origin as a browser",
+        ),
+        ("GATEWAY_ORIGINS", "https://onair.example, *", r"GATEWAY_ORIGINS names '\*'"),
+        (
+            "GATEWAY_OPEN_NETWORKS",
+            "192.168.1.5/16",
+            "'192.168.1.5/16', which is no network; write it as 192.168.0.0/16",
+        ),
+        ("GATEWAY_OPEN_NETWORKS", "10.0.0.0/8,::/0", "'::/0', which is everybody"),
+        ("CALL_AUDIO", "ogg", "CALL_AUDIO is 'ogg'; say mp3 or wav"),
+    ],
+)
+def test_a_wrong_setting_is_refused(name: str, value: str, reason: str, tmp_path: Path) -> None:
+    """By its name and its value, with the remedy."""
+    path = tmp_path / "onair.yaml"
+    path.write_text(CONFIG, encoding="utf-8")
+    with pytest.raises(Failure, match=reason) as caught:
+        read({"ONAIR_CONFIG": str(path), name: value})
+    assert caught.value.code is Code.BAD_CONFIG
+
+
+async def dropped(service: Service) -> None:
+    """Built, and never run."""
+    cast("Any", service.loops[0]).args[1].close()  # its port
+    await service.bus.close()
+
+
+async def test_open_networks_are_told_at_the_start() -> None:
+    """Their names and how to close them; a gateway without any says nothing."""
+    told: list[list[MutableMapping[str, Any]]] = []
+    for networks in ((), (ip_network("192.168.0.0/16"), ip_network("fd00::/8"))):
+        with capture_logs() as lines:
+            await dropped(build(settings(rules=Rules(open_networks=networks))))
+        told.append(lines)
+    (line,) = told[1]
+    assert told[0] == []
+    assert (line["log_level"], line["networks"]) == ("warning", "192.168.0.0/16, fd00::/8")
+    assert "GATEWAY_OPEN_NETWORKS" in line["remedy"]
+
+
+def test_who_is_cut_off_is_told_once_a_second() -> None:
+    """However many there are; each is counted, and the next line says how many were not told."""
+    labels = {"source": "connection", "reason": "a test"}
+    door = Door(Caps(), Rules())
+    with capture_logs() as lines:
+        for _ in range(20):
+            door.cut("a test", "it is one", "10.0.0.9")
+    assert [(line["event"], line["code"], line["client"]) for line in lines] == [("cut off", "a test", "10.0.0.9")]
+    assert REGISTRY.get_sample_value("onair_rejected_total", labels) == 20
+
+
 async def start(tmp_path: Path, broker_url: str, live_url: str, port: int) -> asyncio.subprocess.Process:
     """A gateway as a process."""
     (tmp_path / "onair.yaml").write_text(CONFIG, encoding="utf-8")
@@ -210,3 +276,30 @@ async def test_a_gateway_runs_as_a_process(tmp_path: Path, broker_url: str, live
     assert complaint.decode().startswith(f"port {note['port']} on 127.0.0.1 is taken by another program")
     assert len(complaint.decode().splitlines()) == 1
     assert process.returncode == 0
+
+
+LIMITED = """
+import resource
+from services.gateway.adapters.files import allow
+resource.setrlimit(resource.RLIMIT_NOFILE, (100, 200))
+print(allow(90), allow(150), resource.getrlimit(resource.RLIMIT_NOFILE)[0], allow(300), allow(300))
+"""
+
+
+def test_as_many_files_may_be_open_as_connections_need() -> None:
+    """The soft limit is raised to that, or as far as the hard one lets it, which is told; it is never lowered."""
+    done = subprocess.run([sys.executable, "-c", LIMITED], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["90", "150", "150", "200", "200"]
+
+
+async def test_too_few_files_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what is wanted and where to allow it."""
+
+    def few(_: int) -> int:
+        return 1_024
+
+    monkeypatch.setattr(files, "allow", few)
+    with capture_logs() as lines:
+        await dropped(build(settings()))
+    assert (lines[0]["log_level"], lines[0]["files"]) == ("warning", 1_024)
+    assert "ulimit" in lines[0]["remedy"]

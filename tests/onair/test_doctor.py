@@ -262,3 +262,13 @@ def test_time_is_limited() -> None:
     found = together([("a", hanging), ("b", lambda: [ok("p", "b", "")]), ("c", broken)], 0.3)
     hang.set()
     assert [(each.name, each.state.value) for each in found] == [("a", "problem"), ("b", "ok"), ("c", "problem")]
+
+
+@pytest.mark.parametrize(("networks", "says"), [("10.0.0.1/8", "is no network"), ("0.0.0.0/0", "is everybody")])
+def test_networks_that_are_none(ask: Ask, networks: str, says: str) -> None:
+    """Told with the setting's name; a network that is one is named as open."""
+    found = ask(GATEWAY_OPEN_NETWORKS=networks)
+    assert (found["GATEWAY_OPEN_NETWORKS"]["state"], found["exit"]["code"]) == ("problem", 1)
+    assert says in found["GATEWAY_OPEN_NETWORKS"]["says"]
+    opened = ask(GATEWAY_OPEN_NETWORKS="10.0.0.0/8")["open networks"]
+    assert (opened["state"], "10.0.0.0/8" in opened["says"]) == ("missing", True)

@@ -1,19 +1,20 @@
 """A gateway as a process with other limits, or with one rule broken: `python -m tests.security.gateway '{"rule": "…"}'`."""
 
+import gzip
 import json
 import os
 import sys
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-import structlog
 from fastapi import APIRouter, Response
 
 from services.gateway.adapters import disk, uvicorn_door
 from services.gateway.api import guard, reports
 from services.gateway.app import build
-from services.gateway.core import access, bodies, crowd, rates, rooms
+from services.gateway.core import access, bodies, crowd, frame, rates, rooms
 from services.gateway.core.caps import Caps
 from services.gateway.handlers.tickets import BusTickets
 from services.gateway.settings import read
@@ -43,11 +44,11 @@ def old_tickets() -> None:
 
 
 def loud() -> None:
-    """Each request is written down with its address."""
+    """Each request is written down with its address, past the log, which would hide the token."""
     plain = guard.visit
 
     def told(scope: Any) -> Any:
-        structlog.get_logger().info("asked", query=scope.get("query_string", b"").decode("latin-1"))
+        sys.stderr.write(f"asked {scope.get('query_string', b'').decode('latin-1')}\n")
         return plain(scope)
 
     guard.visit = told
@@ -100,9 +101,48 @@ def careless() -> None:
     rooms.table = table
 
 
+def partial_parser() -> None:
+    """The parser of frames raises what it cannot read."""
+    frame.parse = cast("Any", frame)._parse
+
+
+def one_code() -> None:
+    """Whatever is wrong with a frame, it is a protocol error."""
+    for name in ("UNSUPPORTED", "BAD_DATA", "TOO_BIG"):
+        setattr(frame, name, frame.PROTOCOL)
+
+
+def unbounded() -> None:
+    """What is compressed is inflated, then measured."""
+    plain = cast("Any", frame)._inflated
+
+    def inflated(body: bytes, limit: int) -> bytes:
+        gzip.decompress(body)
+        return plain(body, limit)
+
+    setattr(frame, "_inflated", inflated)  # noqa: B010  it is private
+
+
+def measured() -> None:
+    """The parser of frames writes down how long it takes, by the processor's time."""
+    plain = frame.parse
+
+    def parse(data: bytes) -> Any:
+        began = time.thread_time_ns()
+        try:
+            return plain(data)
+        finally:
+            sys.stderr.write(f"parsed {(time.thread_time_ns() - began) // 1_000} us\n")
+
+    frame.parse = parse
+
+
 RULES = {
-    rule.__name__: rule for rule in (any_report, careless, any_origin, old_tickets, loud, no_meter, no_crowd, no_drain)
-}
+    rule.__name__: rule
+    for rule in (
+        any_report, careless, any_origin, old_tickets, loud, no_meter, no_crowd, no_drain, partial_parser, one_code, unbounded,
+    )
+}  # fmt: skip
 PATIENT = {"head_ms": 10**8, "message_ms": 10**8}
 """The rule `patient`: whatever does not come is waited for."""
 
@@ -125,6 +165,8 @@ def main(told: dict[str, Any]) -> None:
         RULES[rule]()
     if path := told.get("watch"):
         watch(path)
+    if told.get("measured"):
+        measured()
     limits = {**told.get("caps", {}), **(PATIENT if rule == "patient" else {})}
     run(read, partial(build, caps=Caps(**limits)))
 

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from onair.brokers import free_port
 from tests.conftest import LIVE, WORK, broker
@@ -29,6 +29,13 @@ gateway: {persona: host}
 """
 
 
+class Place(Protocol):
+    """Where a gateway listens."""
+
+    port: int
+    own: str
+
+
 @dataclass
 class Gate:
     """One gateway that runs."""
@@ -41,10 +48,14 @@ class Gate:
     def origin(self) -> str:
         return f"http://{self.own}:{self.port}"
 
-    def resident(self) -> int:
-        """Bytes of memory."""
+    def resident(self, what: str = "VmRSS") -> int:
+        """Bytes of memory; `VmHWM`: at most, since `forget_peak`."""
         status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")
-        return 1_024 * int(status.partition("VmRSS:")[2].split()[0])
+        return 1_024 * int(status.partition(f"{what}:")[2].split()[0])
+
+    def forget_peak(self) -> None:
+        """The most memory is counted anew from now on."""
+        Path(f"/proc/{self.process.pid}/clear_refs").write_text("5", encoding="utf-8")
 
 
 @dataclass
@@ -59,9 +70,17 @@ class Ground:
 
     @asynccontextmanager
     async def gate(
-        self, environ: dict[str, str], caps: dict[str, int] | None = None, watch: Path | None = None
+        self,
+        environ: dict[str, str],
+        caps: dict[str, int] | None = None,
+        watch: Path | None = None,
+        *,
+        measured: bool = False,
     ) -> AsyncGenerator[Gate]:
-        """A gateway, ready; `watch`: where it notes each file that it opens."""
+        """A gateway, ready.
+
+        `watch`: where it notes each file that it opens; `measured`: it writes down how long it takes to read each frame of a call.
+        """
         config = self.folder / "onair.yaml"
         config.write_text(CONFIG, encoding="utf-8")
         port, log = free_port(0), self.folder / f"gateway-{len(self.gates)}.log"
@@ -74,7 +93,7 @@ class Ground:
             "GATEWAY_PORT": str(port),
             "ONAIR_DEBUG": "1",
         }
-        told = json.dumps({"rule": self.rule, "caps": caps or {}, "watch": str(watch or "")})
+        told = json.dumps({"rule": self.rule, "caps": caps or {}, "watch": str(watch or ""), "measured": measured})
         with log.open("wb") as out:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "tests.security.gateway", told, cwd=ROOT, env={**usual, **environ}, stderr=out
@@ -136,6 +155,14 @@ class Wire:
                 return int(head.split(b" ", 2)[1])
         return 0
 
+    async def message(self) -> tuple[int, bytes]:
+        """Opcode and payload of the server's next frame; raises TimeoutError, OSError or IncompleteReadError."""
+        async with asyncio.timeout(PATIENCE_S):
+            first, size = await self.reader.readexactly(2)
+            if size in {126, 127}:
+                size = int.from_bytes(await self.reader.readexactly(2 if size == 126 else 8), "big")
+            return first & 15, await self.reader.readexactly(size)
+
     async def rest(self, limit_s: float = PATIENCE_S) -> bytes:
         """All that comes until the other side closes; raises TimeoutError if it does not."""
         found = b""
@@ -147,7 +174,7 @@ class Wire:
 
 
 @asynccontextmanager
-async def wire(gate: Gate, buffer: int = 0) -> AsyncGenerator[Wire]:
+async def wire(gate: Place, buffer: int = 0) -> AsyncGenerator[Wire]:
     """A connection to the gateway; with so small a receive buffer."""
     plain = socket.socket()
     if buffer:

@@ -1,16 +1,29 @@
-"""S6: connections in all and of each client are bounded; what a client says a minute is too."""
+"""S6: connections in all and of each client are bounded; what a client says in a while is too."""
 
 import asyncio
 import contextlib
 import socket
 from contextlib import AsyncExitStack
 
+from websockets.frames import Opcode
+
+from tests.caller import SOUND, framed, request
 from tests.chaos.program import Outcome, Program, Setup
+from tests.security.call import CALL, close_of
 from tests.security.ground import STAGE, Gate, Wire, ground, handshake, masked, wire
 
-IN, FULL = 101, 503
-OPCODE = 1
+IN, POLICY = 101, 1008
 MESSAGES = 2_000
+SAID_S = 3.0
+SPEECH, ORDER = framed(SOUND, bytes(3_200)), request("StopSpeaking")
+"""100 ms of sound, and a request."""
+CALLERS = {
+    "6 s of sound at once": (0, SPEECH, 60),
+    "12 s of sound at once": (POLICY, SPEECH, 120),
+    "200 requests at once": (0, ORDER, 200),
+    "300 requests at once": (POLICY, ORDER, 300),
+}
+"""Close code (0: none) and what is sent how often."""
 
 
 def elsewhere() -> str:
@@ -45,12 +58,26 @@ async def talk(gate: Gate) -> bool:
     """Whether a client is cut off that sends messages as fast as it can."""
     async with AsyncExitStack() as stack:
         _, there = await enter(stack, gate)
-        there.say(masked(OPCODE, b"hello") * MESSAGES)
+        there.say(masked(Opcode.TEXT, b"hello") * MESSAGES)
         try:
             await there.rest(5)
         except TimeoutError:
             return False
         return True
+
+
+async def call(gate: Gate, said: bytes, times: int) -> int:
+    """How a call ends in which that is said so often; 0 if it goes on."""
+    async with wire(gate) as there:
+        there.say(handshake(CALL, host=f"{gate.own}:{gate.port}"))
+        if await there.status() != IN:
+            return -1
+        there.say(masked(Opcode.BINARY, said) * times)
+        try:
+            async with asyncio.timeout(SAID_S):
+                return (await close_of(there)).close
+        except TimeoutError:
+            return 0
 
 
 async def run(setup: Setup) -> Outcome:
@@ -66,19 +93,27 @@ async def run(setup: Setup) -> Outcome:
         if address:
             client_got = await crowd(Gate(gate.port, gate.log, gate.process, address), each + 20)
         cut = await talk(gate)
+        ends = await asyncio.gather(*(call(gate, said, times) for _, said, times in CALLERS.values()))
     everybody, one = here_got.count(IN), client_got.count(IN)
     problems += [f"{everybody} connections, not {total}"] if everybody != total else []
     problems += [f"{one} connections of one client, not {each}"] if one != each else []
     problems += ["a client that talks without end was not cut off"] if not cut else []
+    problems += [
+        f"{what} ended a call with {got or 'nothing'}, not {code or 'nothing'}"
+        for (what, (code, _, _)), got in zip(CALLERS.items(), ends, strict=True)
+        if got != code
+    ]
     refused = len(here_got) + len(client_got) - everybody - one
     figure = (
         f"{len(here_got)} connections, {everybody} in; {len(client_got)} of one client, {one} in; {MESSAGES} messages at "
-        f"once: {'cut off' if cut else 'never cut'}"
+        f"once: {'cut off' if cut else 'never cut'}; calls: "
+        + ", ".join(f"{what} {got or 'goes on'}" for what, got in zip(CALLERS, ends, strict=True))
     )
-    return Outcome(figure, refused + 1, 41, tuple(problems), {"in": everybody, "of one": one})
+    return Outcome(figure, refused + 1 + ends.count(POLICY), 43, tuple(problems), {"in": everybody, "of one": one})
 
 
 PROGRAM = Program(
-    "S6", "so many connections in all and of each client, so many messages a second", "crowds and talkers", run,
+    "S6", "so many connections in all and of each client, messages a second, requests a minute, 1.5 s of sound a second",
+    "crowds and talkers", run,
     ("no_crowd", "no_meter"),
 )  # fmt: skip

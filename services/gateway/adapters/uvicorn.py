@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from functools import partial
 from typing import Any
 
@@ -42,6 +43,8 @@ class Http(HttpToolsProtocol):
         """Count it in, or say that there is no room."""
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=0)
+        own = transport.get_extra_info("socket")  # by itself the kernel keeps 4 MiB for one client
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._door.caps.kernel_bytes)
         client = self.client[0] if self.client else ""
         self._drain = Drain(self._door, self.loop, client)
         full = self._door.crowd.enter(client, trusted=self._door.trusts(client))
@@ -138,6 +141,7 @@ class Socket(WebSocketsSansIOProtocol):
         super().__init__(**uvicorns)
         caps = door.caps
         self._door = door
+        self.close_timeout = caps.goodbye_ms / 1_000
         self._bytes = Bucket(caps.uplink_burst_bytes, caps.uplink_bytes_a_second)
         self._frames = Bucket(caps.uplink_burst_frames, caps.uplink_frames_a_second)
         self._many = False

@@ -1,6 +1,8 @@
 """What all connections of the server share: who is connected, who was cut off, who takes too slowly what is sent to it."""
 
 import asyncio
+import socket
+import struct
 
 import structlog
 
@@ -12,6 +14,8 @@ from services.runtime.metrics import REJECTED
 
 log = structlog.get_logger(__name__)
 LOOK_S = 1.0
+LINGER = struct.pack("ii", 1, 0)
+"""On, no seconds: what the kernel still holds for the client is thrown away, and the client is told so."""
 
 
 class Door:
@@ -42,7 +46,7 @@ class Drain:
         self._loop = loop
         self._client = client
         self._timer: asyncio.TimerHandle | None = None
-        self._waiting = self._since = 0.0
+        self._waiting = self._since = self._closing = 0.0
 
     def begin(self, transport: asyncio.Transport) -> None:
         """Something waits."""
@@ -57,12 +61,17 @@ class Drain:
             self._timer = None
 
     def _look(self, transport: asyncio.Transport) -> None:
+        """Uvicorn's own close waits until the client has taken all that it was sent."""
         caps, now, waiting = self._door.caps, self._loop.time(), transport.get_write_buffer_size()
+        if transport.is_closing():
+            self._closing = self._closing or now
         if waiting <= self._waiting - caps.taken_bytes:
             self._waiting, self._since = waiting, now
-        elif now - self._since > caps.stuck_ms / 1_000:
+        stuck = now - self._since > caps.stuck_ms / 1_000
+        if stuck or (self._closing and now - self._closing > caps.goodbye_ms / 1_000):
             self._timer = None
             self._door.cut("slow_reader", "it takes too slowly what is sent to it", self._client)
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER)
             transport.abort()
             return
         self._waiting = max(self._waiting, waiting)

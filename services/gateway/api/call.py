@@ -133,7 +133,7 @@ class Connection:
             due = self._call.due_ms()
             self._changed.clear()
             try:
-                async with asyncio.timeout(None if due is None else max(0, due - now_ms()) / 1_000):
+                async with asyncio.timeout(max(0, due - now_ms()) / 1_000):
                     await self._changed.wait()
             except TimeoutError:
                 await self._do(self._call.tick(now_ms()))

@@ -15,6 +15,8 @@ from services.gateway.core.ports import Entry
 
 SETTLE_MS = 1_000
 """A client that comes back says within this time how it wants the call."""
+IDLE_MS = 600_000
+"""A call in which nothing at all happens is kept so long."""
 
 
 class Call:
@@ -30,6 +32,8 @@ class Call:
         self._held: list[Entry] | None = None
         """What waits for a client that came back to say how it wants the call."""
         self._held_ms = 0
+        self._moved_ms = 0
+        """When something happened last."""
         self._mine = False
 
     def busy(self, now_ms: int) -> bool:
@@ -38,7 +42,7 @@ class Call:
 
     def joined(self, kept: Sequence[Entry], at_sample: int, now_ms: int) -> list[Effect]:
         """The call stands like this, by what its session holds; its microphone goes on at that sample."""
-        self._talk.at_sample = at_sample
+        self._talk.at_sample, self._moved_ms = at_sample, now_ms
         found = self._found(kept)
         told = {"resumed": found is not None} if self._resume else {}
         effects: list[Effect] = [Say("BotReady", {"session": self.session.removeprefix("call-"), **told})]
@@ -52,6 +56,7 @@ class Call:
 
     def event(self, request: Request, now_ms: int) -> list[Effect]:
         """The client wants something."""
+        self._moved_ms = now_ms
         if not self._requests.take(call_rates.MARK if request.event == "PlaybackMark" else 1, now_ms):
             return _too_much(f"more than {call_rates.REQUESTS} requests a minute")
         try:
@@ -61,12 +66,14 @@ class Call:
 
     def sound(self, pcm: bytes, now_ms: int) -> list[Effect]:
         """The client's microphone."""
+        self._moved_ms = now_ms
         if not self._sounds.take(len(pcm) // 2, now_ms):
             return _too_much(f"sound faster than {call_rates.SPEED} × real time")
         return self._talk.hear(pcm, now_ms)
 
     def told(self, entry: Entry, now_ms: int) -> list[Effect]:
         """The session says something."""
+        self._moved_ms = now_ms
         if isinstance(entry.message, CallJoined):
             return self._join(entry.message)
         if self._held is not None:
@@ -77,12 +84,12 @@ class Call:
     def tick(self, now_ms: int) -> list[Effect]:
         """Time has passed."""
         late = self._settle(now_ms) if self._held is not None and now_ms >= self._held_ms else []
-        return [*late, *self._talk.tick(now_ms)]
+        return [*late, *self._talk.tick(now_ms), *self._idle(now_ms)]
 
-    def due_ms(self) -> int | None:
-        """When `tick` has something to do, unless something else comes before; None: never."""
+    def due_ms(self) -> int:
+        """When `tick` has something to do, unless something else comes before."""
         held = self._held_ms if self._held is not None else None
-        return min((due for due in (held, self._talk.due_ms()) if due is not None), default=None)
+        return min(due for due in (held, self._talk.due_ms(), self._moved_ms + IDLE_MS) if due is not None)
 
     def refused(self, order: Order, failure: Failure, now_ms: int) -> list[Effect]:
         """An order could not be carried out."""
@@ -110,6 +117,14 @@ class Call:
         """Send a client that came back what it lacks."""
         held, self._held = self._held, None
         return self._talk.catch_up(held, now_ms) if held is not None else []
+
+    def _idle(self, now_ms: int) -> list[Effect]:
+        """A call in which nothing happens is ended; the client may call again."""
+        if now_ms - self._moved_ms < IDLE_MS:
+            return []
+        playing, self._moved_ms = self.busy(now_ms), now_ms
+        why = f"nothing was said for {IDLE_MS // 60_000} minutes: the call is ended; connect again to go on"
+        return [] if playing else [words.error(Code.EXPIRED.value, why), Close(words.RATE, why)]
 
     def _join(self, message: CallJoined) -> list[Effect]:
         """Whoever joined last has the call."""

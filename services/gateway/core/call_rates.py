@@ -1,26 +1,7 @@
 """How much a client of a call may send: sound hardly faster than it is spoken, and so many requests a minute."""
 
-from dataclasses import dataclass
-
 from services.gateway.core.call_words import HEARD_RATE
-
-
-@dataclass
-class Bucket:
-    """A number of units at once, and so many more each second."""
-
-    size: float
-    a_second: float
-    left: float = -1
-    at_ms: int = 0
-
-    def take(self, units: float, now_ms: int) -> bool:
-        """Take them; False if they are not there."""
-        held = self.size if self.left < 0 else self.left
-        held = min(self.size, held + max(0, now_ms - self.at_ms) * self.a_second / 1_000)
-        self.left, self.at_ms = (held - units if units <= held else held), now_ms
-        return units <= held
-
+from services.gateway.core.rates import Bucket
 
 SPEED = 1.5
 BURST_S = 8

@@ -54,9 +54,11 @@ class Caps:
     """Sound that may wait to be sent to a call's client; then its session is read no further."""
     send_ms: int = 10_000
     """A client that takes nothing for so long is cut off."""
-    stuck_ms: int = 7_000
+    stuck_ms: int = 6_000
     """One that takes less than `taken_bytes` in so long is cut off by the server itself, which looks once a second."""
     taken_bytes: int = 16 * KIB
+    goodbye_ms: int = 2_000
+    """A client that was sent away has so long to take what was sent to it before."""
     kernel_bytes: int = 128 * KIB
     """What the kernel keeps for one client, who has not taken it yet; it doubles this for its own book-keeping."""
     connections: int = 4_000

@@ -16,23 +16,35 @@ export class Clock {
 
 export class Link {
   constructor(room, token, clock, on) {
-    Object.assign(this, { room, token, clock, on, tries: 0, socket: null, timer: 0, watch: 0 });
-    addEventListener('online', () => { if (!this.socket) this.join(); });
+    Object.assign(this, { room, token, clock, on, tries: 0, joining: null, socket: null, timer: 0, watch: 0 });
+    addEventListener('online', () => { if (!this.joining) this.join(); });
     this.join();
   }
 
-  url() {
-    const query = this.token ? `?token=${encodeURIComponent(this.token)}` : '';
-    const scheme = location.protocol === 'https:' ? 'wss' : 'ws';
-    return `${scheme}://${location.host}/api/rooms/${encodeURIComponent(this.room)}/stage${query}`;
+  // A token in the address of a WebSocket is written down on its way; a ticket opens one, once.
+  async ticket() {
+    const headers = { Authorization: `Bearer ${this.token}` };
+    const answer = await fetch('/api/tickets', { method: 'POST', headers, cache: 'no-store' });
+    const told = await answer.json();
+    if (!answer.ok) throw new Error(told.detail);
+    return `?ticket=${told.ticket}`;
   }
 
-  join() {
+  async join() {
     clearTimeout(this.timer);
-    const socket = new WebSocket(this.url());
+    const mine = (this.joining = {});
+    this.alive();
+    try {
+      const query = this.token ? await this.ticket() : '';
+      if (mine === this.joining) this.open(query);
+    } catch (error) { if (mine === this.joining) this.lost(0, error.name === 'TypeError' ? '' : error.message); }
+  }
+
+  open(query) {
+    const scheme = location.protocol === 'https:' ? 'wss' : 'ws';
+    const socket = new WebSocket(`${scheme}://${location.host}/api/rooms/${encodeURIComponent(this.room)}/stage${query}`);
     socket.binaryType = 'arraybuffer';
     this.socket = socket;
-    this.alive();
     socket.onmessage = ({ data }) => {
       if (socket !== this.socket) return;
       this.alive();
@@ -56,7 +68,7 @@ export class Link {
   lost(code, reason) {
     clearTimeout(this.watch);
     const socket = this.socket;
-    this.socket = null;
+    this.joining = this.socket = null;
     if (socket) { socket.onclose = null; socket.close(); }
     this.on.state(code === 4404 ? 'unknown' : 'lost', reason);
     const wait = Math.min(5_000, 250 * 2 ** this.tries++) * (0.7 + 0.6 * Math.random());

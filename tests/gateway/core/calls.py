@@ -90,7 +90,7 @@ class Scene:
     def wait(self, ms: int) -> list[Effect]:
         """The machine is woken as often as it wants to be."""
         until, effects = self.now + ms, list[Effect]()
-        while (due := self.call.due_ms()) is not None and due <= until:
+        while (due := self.call.due_ms()) <= until:
             self.now = max(self.now, due)
             effects += self.do(self.call.tick(self.now))
         self.now = until

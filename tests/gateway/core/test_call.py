@@ -7,11 +7,12 @@ from services.contract.gateway import CallJoined, Interrupted, Mark
 from services.contract.ingest import TurnDropped, TurnRequested
 from services.contract.llm import AnswerEnded
 from services.contract.tts import AIR_RATE, SentenceSkipped, SpeechChunk, SpeechEnded, SpeechStarted
-from services.gateway.core.call_rates import BURST_S, Bucket
+from services.gateway.core.call import IDLE_MS
+from services.gateway.core.call_rates import BURST_S
 from services.gateway.core.call_turn import SILENCE
 from services.gateway.core.call_voice import FILE_BYTES
 from services.gateway.core.call_words import Ask, Close, File, Hear, Interrupt, Purge, Say, Tell
-from tests.gateway.core.calls import LOUD, OWN, SESSION, Scene, inside, payload, scene, sounds, words
+from tests.gateway.core.calls import LOUD, OWN, QUIET, SESSION, Scene, inside, payload, scene, sounds, words
 
 ASKED = ["ASK", "SentenceRecognized"]
 
@@ -319,7 +320,7 @@ def test_a_turn_of_which_nothing_comes() -> None:
     call.obeys = False
     assert words(call.event("TextInput", text="b")) == ["ASK"]
     assert words(call.wait(40_000)) == ["SentenceRecognized", "BotError", "file", "TTSDone", "INTERRUPT"]
-    assert call.call.due_ms() is None
+    assert inside(call).due_ms() is None
 
 
 def test_orders_that_fail() -> None:
@@ -377,12 +378,26 @@ def test_too_many_requests() -> None:
     assert words(call.event("StopSpeaking")) == ["BotError", "close 1008"]
 
 
-def test_a_clock_that_goes_back_gives_nothing() -> None:
-    """A bucket fills with time alone."""
-    bucket = Bucket(1, 1)
-    assert bucket.take(1, 5_000)
-    assert not bucket.take(1, 4_000)
-    assert bucket.take(1, 5_000)
+def test_a_call_in_which_nothing_happens() -> None:
+    """Is ended after ten minutes with 1008 and a sentence; whatever happens, from either side, begins them anew."""
+    call = scene()
+    for happens in (lambda: call.mic(QUIET), lambda: call.event("StopSpeaking"), lambda: call.heard(0, "", 1)):
+        assert call.wait(IDLE_MS - 1) == []
+        happens()
+    assert call.wait(IDLE_MS - 1) == []
+    assert words(call.wait(1)) == ["BotError", "close 1008"]
+    assert "10 minutes" in payload(call.done, "BotError")["error"]["message"]
+
+
+def test_an_answer_that_is_still_played() -> None:
+    """Is something that happens, however long it is."""
+    call = scene()
+    call.heard(0, "a", 1)
+    call.sentence(0, "b", IDLE_MS + 1_000)
+    call.answered(1)
+    call.done.clear()
+    assert call.wait(2 * IDLE_MS - 1) == []
+    assert words(call.wait(1)) == ["BotError", "close 1008"]
 
 
 def test_sound_of_a_turn_that_is_not_on_the_floor() -> None:

@@ -175,7 +175,7 @@ def test_an_operators_stop_ends_what_is_held() -> None:
     call.mic(LOUD)
     call.began(at)
     call.interrupt()
-    assert call.call.due_ms() is None
+    assert inside(call).due_ms() is None
     assert words(call.heard(at, "嗯", at + 1_600)) == ["ASK", "SentenceRecognized"]
 
 

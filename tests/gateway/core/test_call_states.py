@@ -208,7 +208,7 @@ class Calls(RuleBasedStateMachine):
             self.scene.wait(100_000)
             self.drain()
             assert not self.reader.progress
-            assert self.scene.call.due_ms() is None
+            assert inside(self.scene).due_ms() is None
 
 
 Calls.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
