@@ -15,6 +15,7 @@ from services.asr.handlers.line import LeaseLostError, Line
 from services.contract.asr import Transcribed, VoiceBegan
 from services.contract.failure import Code, Failed, Failure
 from services.runtime import words
+from services.runtime.clock import now_ms
 from services.runtime.mic import Mic, MicItem
 from services.runtime.sessions import Item, Sessions
 
@@ -51,7 +52,8 @@ class Call:
         self._line = line
         self._language = language
         self._frames: asyncio.Queue[MicItem] = asyncio.Queue(BACKLOG)
-        self._said: asyncio.Queue[Utterance] = asyncio.Queue(UNHEARD)
+        self._said: asyncio.Queue[tuple[Utterance, int]] = asyncio.Queue(UNHEARD)
+        """Each with the time at which its end was decided."""
         self._heard = Attendance(0, ears.detector, ears.rule)
         self._follower: asyncio.Task[None] | None = None
         self._more: asyncio.Queue[bytes] = asyncio.Queue()
@@ -116,8 +118,9 @@ class Call:
                 case Partial():
                     self._more.put_nowait(event.pcm)
                 case Utterance():
+                    decided_ms = now_ms()
                     await self._unfollow()
-                    await self._said.put(event)
+                    await self._said.put((event, decided_ms))
 
     def _name(self, event: Event) -> str:
         return f"{self._line.session}-{event.start_sample}"
@@ -155,9 +158,9 @@ class Call:
     async def _recognise(self) -> None:
         """The text of every utterance, in order."""
         while True:
-            said = await self._said.get()
+            said, decided_ms = await self._said.get()
             text = self._text(said, await self._recognised(said.pcm), final=True)
-            ended = {"until_sample": said.until_sample, "ended_ms": said.ended_ms}
+            ended = {"until_sample": said.until_sample, "ended_ms": said.ended_ms, "decided_ms": decided_ms}
             await self._line.tell(text.model_copy(update=ended))
             self._said.task_done()
 
