@@ -77,6 +77,8 @@ class Book:
     frame_ms: int
     turns: list[Turn] = field(default_factory=list[Turn])
     barges: list[Barge] = field(default_factory=list[Barge])
+    read: dict[str, str] = field(default_factory=dict[str, str])
+    """Up to where each call's session was read."""
     seen: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict[tuple[str, str], dict[str, Any]])
 
     def upstream(self, kind: str, mark: str) -> dict[str, Any]:
@@ -97,8 +99,8 @@ async def talk(book: Book, sid: str, turns: int, ask: bytes) -> None:
             ending = next(got.frame for got in reversed(told) if got.frame.event == "TTSSentenceEnd").payload
             played = ending["samples"] * 1_000 // AIR_RATE + 1
             await caller.send("PlaybackMark", turn=ending["turn"], sentence=ending["index"], played_ms=played)
-            if at >= WARM:
-                book.turns.append(await split(book, caller, sid, said, told))
+            turn = await split(book, caller, sid, said, told)
+            book.turns += [turn] if at >= WARM else []
 
 
 async def split(book: Book, caller: Phone, sid: str, said: Sent, told: list[Got]) -> Turn:
@@ -106,7 +108,8 @@ async def split(book: Book, caller: Phone, sid: str, said: Sent, told: list[Got]
     offset = time.time_ns() - time.monotonic_ns()
     text = next(got.frame.payload["sentence"] for got in told if got.frame.event == "SentenceRecognized")
     sound = next(got.at for got in told if got.frame.event == "audio")
-    messages = [item.message for item in await Sessions(book.bus).range(f"call-{sid}")]
+    items = await Sessions(book.bus).range(f"call-{sid}", book.read.get(sid, "-"))
+    book.read[sid], messages = items[-1].id, [item.message for item in items]
     final = next(one for one in messages if isinstance(one, Transcribed) and one.final and one.text == text)
     turn = next(one for one in messages if isinstance(one, TurnRequested) and one.ask == text)
     decided, asked = (ms * 1_000_000 + 500_000 - offset for ms in (final.decided_ms, turn.requested_ms))
