@@ -211,7 +211,9 @@ async def _ask(run: Run, plan: turns.Plan) -> turns.Reason:
     request, begin, failure = run.job.message, run.index - len(plan.said), None
     splitter = Splitter(request.spoken, run.persona.quotes, run.voice.references)
     repeats = turns.Repeats(plan.said)
-    messages, hurry = await _messages(run, plan), request.kind == "room"
+    # The engine is looked up for the first sentence, which then need not wait for it.
+    messages, _ = await asyncio.gather(_messages(run, plan), run.desk.engine(run.voice))
+    hurry = request.kind == "room"
     try:
         async with aclosing(run.desk.model.answer(messages, session=request.session, hurry=hurry)) as deltas:
             async for delta in deltas:

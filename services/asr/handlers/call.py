@@ -9,7 +9,7 @@ import structlog
 
 from services.asr.core.attendance import Attendance, Began, Event, Partial, Utterance
 from services.asr.core.patience import Rule
-from services.asr.core.pcm import HEARD_RATE
+from services.asr.core.pcm import FRAME_BYTES
 from services.asr.core.ports import Detector, Hearing, Recogniser
 from services.asr.handlers.line import LeaseLostError, Line
 from services.contract.asr import Transcribed, VoiceBegan
@@ -28,8 +28,11 @@ BACKLOG = 64
 """So many frames of the microphone wait to be heard before no more are read."""
 UNHEARD = 8
 """So many utterances wait to be recognised before no more is listened to."""
-SLICE_BYTES = HEARD_RATE // 10 * 2
-"""Listened to at a time: 4 ms of processor. A thread would gain nothing: the detector holds Python's lock."""
+SLICE_BYTES = FRAME_BYTES
+"""Listened to at a time, 1 ms of processor: what is heard in it is told before the next one is listened to.
+
+A thread would gain nothing: the detector holds Python's lock.
+"""
 
 
 @dataclass(frozen=True)
