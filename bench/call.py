@@ -91,6 +91,7 @@ class Book:
 async def talk(book: Book, sid: str, turns: int, ask: bytes) -> None:
     """One call: each answer is heard to its end, at once."""
     chance = random.Random(sid)
+    await asyncio.sleep(chance.random())  # people do not call in step
     async with phone(book.place.url, sid, book.frame_ms) as caller:
         for at in range(turns + WARM):
             await asyncio.sleep(chance.uniform(*REST_S))
@@ -127,6 +128,7 @@ async def split(book: Book, caller: Phone, sid: str, said: Sent, told: list[Got]
 async def barge(book: Book, sid: str, times: int, ask: bytes, meant: bytes) -> None:
     """One call whose answers are all interrupted, each by the question for the next one."""
     chance = random.Random(sid)
+    await asyncio.sleep(chance.random())  # people do not call in step
     async with phone(book.place.url, sid, book.frame_ms) as caller:
         await asyncio.sleep(chance.uniform(*REST_S))
         caller.say(ask, chance)
