@@ -84,9 +84,10 @@ chaos: $(TEST_DEPS) ## put every promise to the test and write docs/promises.md;
 security: $(TEST_DEPS) ## attack a gateway and write what held to docs/security.md; one promise: make security ONLY=S4
 	@$(BIN)/python -m tests.security $(if $(ONLY),$(ONLY),--report docs/security.md)
 
-bench: $(TEST_DEPS) ## measure a hop of the bus beside raw redis-py, and what is added to a chat's engines
+bench: $(TEST_DEPS) ## measure a hop of the bus beside raw redis-py, and what is added to the engines of a chat and of a call
 	@$(BIN)/python -m bench.hop
 	@$(BIN)/python -m bench.chat
+	@$(BIN)/python -m bench.call
 
 clean: ## remove what make made
 	@rm -rf $(VENV) .cache .coverage* out

@@ -25,5 +25,7 @@ class Transcribed(Message):
     """Position in the call up to which it is done with, once `final`: who takes the call over goes on from there."""
     ended_ms: int = 0
     """Of a call, Unix milliseconds by the live broker: when its last voiced sample was written."""
+    decided_ms: int = 0
+    """Of a call, Unix milliseconds by asr's clock: when its end was decided, after which it was recognised."""
     speaker: str = ""
     """Empty: not verified. `rejected`: not the enrolled one."""

@@ -83,6 +83,8 @@ class Run:
     before: str
     raw: str = ""
     since: str = "-"
+    settled: list[memory.Past] = field(default_factory=list[memory.Past])
+    """Of earlier turns, what is written down with this one: the model is not kept waiting for it."""
 
     async def say(self, piece: Piece) -> None:
         """Commit one sentence; raises _StopError where the turn goes no further."""
@@ -146,7 +148,7 @@ class Run:
         request = self.job.message
         if request.messages is None and (self.index or request.kind == "call"):
             past = memory.Past(request.turn, request.ask, request.epoch, self.since)
-            await remember(self.desk, request, past)
+            await remember(self.desk, request, [*self.settled, past])
 
 
 def attach(delivery: Delivery, desk: Desk, workers: int) -> None:
@@ -209,7 +211,9 @@ async def _ask(run: Run, plan: turns.Plan) -> turns.Reason:
     request, begin, failure = run.job.message, run.index - len(plan.said), None
     splitter = Splitter(request.spoken, run.persona.quotes, run.voice.references)
     repeats = turns.Repeats(plan.said)
-    messages, hurry = await _messages(run, plan), request.kind == "room"
+    # The engine is looked up for the first sentence, which then need not wait for it.
+    messages, _ = await asyncio.gather(_messages(run, plan), run.desk.engine(run.voice))
+    hurry = request.kind == "room"
     try:
         async with aclosing(run.desk.model.answer(messages, session=request.session, hurry=hurry)) as deltas:
             async for delta in deltas:
@@ -237,14 +241,15 @@ async def _messages(run: Run, plan: turns.Plan) -> list[prompt.Chat]:
         quoted=request.spoken == "quoted",
         emotions=tuple(run.voice.references),
     )
-    history = memory.messages(await recall(run.desk, request)) if request.messages is None else []
+    pasts, run.settled = await recall(run.desk, request) if request.messages is None else ([], [])
+    history = memory.messages(pasts)
     return prompt.build(who, request.ask, history=history, own=request.messages, said="".join(plan.said))
 
 
-async def recall(desk: Desk, request: TurnRequested) -> list[memory.Past]:
-    """Earlier turns of the session as they were heard; what is settled now is written down."""
+async def recall(desk: Desk, request: TurnRequested) -> tuple[list[memory.Past], list[memory.Past]]:
+    """Earlier turns of the session as they were heard, and those of them that are settled now and not written down."""
     lines = await desk.bus.work.lrange(streams.HISTORY.of(request.session), 0, -1)
-    pasts: list[memory.Past] = []
+    pasts, settled = list[memory.Past](), list[memory.Past]()
     for past in memory.load(lines)[-memory.TURNS :]:
         if past.turn == request.turn:
             continue
@@ -257,8 +262,8 @@ async def recall(desk: Desk, request: TurnRequested) -> list[memory.Past]:
         heard = memory.heard(answer.sentences, answer.spoken, interrupted=interrupted, played=played)
         pasts.append(memory.settle(past, heard))
         if interrupted or answer.complete:
-            await remember(desk, request, pasts[-1])
-    return pasts
+            settled.append(pasts[-1])
+    return pasts, settled
 
 
 async def _played(desk: Desk, request: TurnRequested, past: memory.Past, answer: Answer) -> int | None:
@@ -266,11 +271,11 @@ async def _played(desk: Desk, request: TurnRequested, past: memory.Past, answer:
     return memory.played(past, items, answer.spoken, marks=request.kind == "call")
 
 
-async def remember(desk: Desk, request: TurnRequested, past: memory.Past) -> None:
-    """Add a line to the session's history; a call's is forgotten after a day, a room's is kept."""
+async def remember(desk: Desk, request: TurnRequested, pasts: list[memory.Past]) -> None:
+    """Add lines to the session's history; a call's is forgotten after a day, a room's is kept."""
     key = streams.HISTORY.of(request.session)
     pipe = desk.bus.work.pipeline(transaction=True)
-    pipe.rpush(key, memory.dump(past))
+    pipe.rpush(key, *map(memory.dump, pasts))
     pipe.ltrim(key, -memory.LINES, -1)
     if request.kind != "room":
         pipe.expire(key, streams.TURN_KEPT_S)

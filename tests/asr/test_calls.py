@@ -87,7 +87,8 @@ async def test_a_call_is_attended(bus: Bus) -> None:
     assert partials == ["what", "what is", "what is the", "what is the weather"]
     last_sound = next(ms for at, ms in caller.written if at >= 960 * 16)
     assert final.ended_ms == last_sound
-    assert final.model_copy(update={"ended_ms": 0}) == Transcribed(
+    assert last_sound <= final.decided_ms <= now_ms()
+    assert final.model_copy(update={"ended_ms": 0, "decided_ms": 0}) == Transcribed(
         utterance="call-a-0",
         text="what is the weather",
         final=True,

@@ -20,6 +20,8 @@ TEXT_LIMIT = 1 << 20
 """Bytes of an answer."""
 CHECK_S = 60.0
 """How long a good check holds; a bad one holds a tenth of it."""
+IDLE_S = 60.0
+"""A connection is kept so long for the next request: people pause for longer than a client's usual five seconds."""
 
 
 @dataclass(frozen=True)
@@ -184,9 +186,11 @@ class OpenAIEars:
 
 
 def _http(options: Options) -> httpx2.AsyncClient:
-    limits = httpx2.Timeout(options.total_s, connect=options.connect_s)
+    patience, pool = httpx2.Timeout(options.total_s, connect=options.connect_s), httpx2.Limits(keepalive_expiry=IDLE_S)
     try:
-        return httpx2.AsyncClient(timeout=limits, proxy=options.proxy or None, trust_env=False, follow_redirects=False)
+        return httpx2.AsyncClient(
+            timeout=patience, limits=pool, proxy=options.proxy or None, trust_env=False, follow_redirects=False
+        )
     except (ValueError, ImportError) as error:
         remedy = "write http://host:port, or socks5://host:port"
         raise Failure(Code.BAD_CONFIG, f"network.proxy for openai cannot be used ({error}); {remedy}") from error

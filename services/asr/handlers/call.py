@@ -9,12 +9,13 @@ import structlog
 
 from services.asr.core.attendance import Attendance, Began, Event, Partial, Utterance
 from services.asr.core.patience import Rule
-from services.asr.core.pcm import HEARD_RATE
+from services.asr.core.pcm import FRAME_BYTES
 from services.asr.core.ports import Detector, Hearing, Recogniser
 from services.asr.handlers.line import LeaseLostError, Line
 from services.contract.asr import Transcribed, VoiceBegan
 from services.contract.failure import Code, Failed, Failure
 from services.runtime import words
+from services.runtime.clock import now_ms
 from services.runtime.mic import Mic, MicItem
 from services.runtime.sessions import Item, Sessions
 
@@ -27,8 +28,11 @@ BACKLOG = 64
 """So many frames of the microphone wait to be heard before no more are read."""
 UNHEARD = 8
 """So many utterances wait to be recognised before no more is listened to."""
-SLICE_BYTES = HEARD_RATE // 10 * 2
-"""Listened to at a time: 4 ms of processor. A thread would gain nothing: the detector holds Python's lock."""
+SLICE_BYTES = FRAME_BYTES
+"""Listened to at a time, 1 ms of processor: what is heard in it is told before the next one is listened to.
+
+A thread would gain nothing: the detector holds Python's lock.
+"""
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,8 @@ class Call:
         self._line = line
         self._language = language
         self._frames: asyncio.Queue[MicItem] = asyncio.Queue(BACKLOG)
-        self._said: asyncio.Queue[Utterance] = asyncio.Queue(UNHEARD)
+        self._said: asyncio.Queue[tuple[Utterance, int]] = asyncio.Queue(UNHEARD)
+        """Each with the time at which its end was decided."""
         self._heard = Attendance(0, ears.detector, ears.rule)
         self._follower: asyncio.Task[None] | None = None
         self._more: asyncio.Queue[bytes] = asyncio.Queue()
@@ -116,8 +121,9 @@ class Call:
                 case Partial():
                     self._more.put_nowait(event.pcm)
                 case Utterance():
+                    decided_ms = now_ms()
                     await self._unfollow()
-                    await self._said.put(event)
+                    await self._said.put((event, decided_ms))
 
     def _name(self, event: Event) -> str:
         return f"{self._line.session}-{event.start_sample}"
@@ -155,9 +161,9 @@ class Call:
     async def _recognise(self) -> None:
         """The text of every utterance, in order."""
         while True:
-            said = await self._said.get()
+            said, decided_ms = await self._said.get()
             text = self._text(said, await self._recognised(said.pcm), final=True)
-            ended = {"until_sample": said.until_sample, "ended_ms": said.ended_ms}
+            ended = {"until_sample": said.until_sample, "ended_ms": said.ended_ms, "decided_ms": decided_ms}
             await self._line.tell(text.model_copy(update=ended))
             self._said.task_done()
 

@@ -197,7 +197,7 @@ class Talk:
             return []
         text = "" if message.speaker == "rejected" else message.text.strip()[: words.TEXT]
         self._until, self.at_sample = message.until_sample, max(self.at_sample, message.until_sample)
-        self._heard[message.utterance] = Spoken(message.ended_ms, ms)
+        self._heard[message.utterance] = Spoken(message.ended_ms, message.decided_ms, ms)
         if len(self._heard) > HEARD:
             del self._heard[next(iter(self._heard))]
         if not self._past:

@@ -21,9 +21,11 @@ class Position:
 
 @dataclass(frozen=True)
 class Spoken:
-    """When what is answered was said and understood, Unix milliseconds."""
+    """When what is answered was said and understood, Unix milliseconds; 0 where it is not known."""
 
     ended_ms: int
+    decided_ms: int
+    """When its end was decided."""
     recognised_ms: int
 
 
@@ -55,9 +57,13 @@ class Turn:
 
 def latency(turn: Turn) -> dict[str, int]:
     """From the last voiced sample, or from what was typed, to the first sound sent, in milliseconds, and its parts."""
-    spoken = turn.spoken or Spoken(0, turn.request.requested_ms)
+    spoken = turn.spoken or Spoken(0, 0, turn.request.requested_ms)
     said_ms, last_ms = spoken.ended_ms or spoken.recognised_ms, spoken.recognised_ms
-    parts = {"recognised_ms": last_ms - said_ms} if spoken.ended_ms else {}
+    parts = dict[str, int]()
+    if spoken.ended_ms:
+        parts["recognised_ms"] = last_ms - (spoken.decided_ms or said_ms)
+    if spoken.ended_ms and spoken.decided_ms:
+        parts["end_of_turn_ms"] = spoken.decided_ms - said_ms
     if turn.sentence_ms:
         parts["first_sentence_ms"] = turn.sentence_ms - last_ms
         if turn.audio_ms:

@@ -48,6 +48,16 @@ def test_a_turn_of_our_own_client() -> None:
     assert payload(call.done, "TTSDone") == {"turn": turn, "latency": latency}
 
 
+def test_the_wait_for_the_end_of_a_turn_is_told_apart() -> None:
+    """Where it is known when the end was decided: the wait before it, the recognition after it."""
+    call = scene(**OWN)
+    call.heard(0, "你好", 1_600, ended_ms=call.now - 600, decided_ms=call.now - 80)
+    call.sentence(0, "嗨，", 0)
+    call.answered(1)
+    latency = payload(call.done, "TTSDone")["latency"]
+    assert latency == {"end_of_turn_ms": 520, "recognised_ms": 80, "first_sentence_ms": 0}
+
+
 def test_a_typed_turn() -> None:
     """Its latency counts from the typing; what was not is left out."""
     call = scene(onair=True)
