@@ -101,6 +101,7 @@ class Call:
             came = clock()
 
     async def _take(self, item: MicItem, group: asyncio.TaskGroup) -> None:
+        self._language = item.language or self._language
         for at in range(0, len(item.pcm), SLICE_BYTES):
             await self._handle(
                 self._heard.feed(item.at_sample + at // 2, item.pcm[at : at + SLICE_BYTES], item.ms), group
@@ -108,6 +109,7 @@ class Call:
             await asyncio.sleep(0)
 
     async def _handle(self, events: list[Event], group: asyncio.TaskGroup) -> None:
+        said: list[Utterance] = []
         for event in events:
             match event:
                 case Began():
@@ -117,7 +119,9 @@ class Call:
                     self._more.put_nowait(event.pcm)
                 case Utterance():
                     await self._unfollow()
-                    await self._said.put(event)
+                    said.append(event)
+        for utterance in said:
+            await self._said.put(utterance)  # after it is told that the caller speaks on, where he does
 
     def _name(self, event: Event) -> str:
         return f"{self._line.session}-{event.start_sample}"

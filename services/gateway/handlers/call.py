@@ -8,7 +8,7 @@ from services.contract.asr import Transcribed
 from services.contract.failure import Code, Failure
 from services.contract.gateway import CallJoined, CallOpened
 from services.contract.ingest import TurnAired, TurnRequested
-from services.gateway.core.call_words import Ask, Hear, Interrupt, Order, Tell
+from services.gateway.core.call_words import HEARD_RATE, Ask, Hear, Interrupt, Order, Tell
 from services.gateway.core.ports import Entry, Line, Stand
 from services.gateway.handlers.trouble import told
 from services.runtime import envelope
@@ -24,6 +24,7 @@ BEGIN_MS = 40_000
 """An answer that has not begun by then is not begun."""
 LOOK_MS = 250
 """How often it is asked, while sound comes, whether somebody listens."""
+PER_MS = HEARD_RATE // 1_000
 ORDER_MS = 1_000
 """An order to listen is given anew after this time."""
 
@@ -62,13 +63,17 @@ class BusLine:
         self._order_ms = 0
 
     async def join(self, connection: str) -> Stand:
-        """See the port. The microphone's place counts on, whatever of it is kept."""
+        """See the port. The microphone's place counts on, whatever of it is kept.
+
+        Where nothing is kept it counts from the clock: an utterance's name is its place, and names are remembered longer.
+        """
         async with told(CALL):
             await self._sessions.publish(self._session, CallJoined(connection=connection))
             kept = [_entry(item) for item in await self._sessions.range(self._session)]
             last = await self._mic.last(self._session)
-        done = (entry.message.until_sample for entry in kept if isinstance(entry.message, Transcribed))
-        return Stand(tuple(kept), max(last.until_sample if last else 0, *done, 0))
+        done = [entry.message.until_sample for entry in kept if isinstance(entry.message, Transcribed)]
+        heard = max([*done, last.until_sample if last else 0])
+        return Stand(tuple(kept), heard or now_ms() * PER_MS)
 
     async def coming(self, after: str) -> AsyncGenerator[Entry]:
         """See the port."""
@@ -81,7 +86,7 @@ class BusLine:
         async with told(CALL):
             match order:
                 case Hear():
-                    await self._mic.write(self._session, order.at_sample, order.pcm)
+                    await self._mic.write(self._session, order.at_sample, order.pcm, order.language)
                     await self._attend(order.language)
                 case Ask():
                     await self._ask(order)
