@@ -17,8 +17,8 @@ from tests.chaos.stack import Stack, Worker
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(240)]
 OWN = {"interrupt": True, "audio": "stream", "language": "en"}
 STORY = "tell me a story"
-NUMBERS, STOP = "one two three four five", "stop talking and listen to me"
-"""What the offline recogniser understands a part of: `three four five`, `stop talking`."""
+NUMBERS, OTHER = "one two three four five", "stop talking and listen to me"
+"""Of the first the offline recogniser understands `three four five`, of the second nothing like that."""
 LOUD = (b"\0\x20\0\xe0" * HEARD_RATE)[: HEARD_RATE * 2]
 """A second that ears without a detector hear as a voice."""
 
@@ -105,16 +105,16 @@ async def test_a_second_utterance_interrupts(tmp_path: Path) -> None:
         await person.caller.send("TextInput", text=STORY)
         await person.caller.until("audio")
         await asyncio.sleep(0.4)  # an answer's first moment is its echo's
-        person.say(await speech(STOP))
+        person.say(await speech(NUMBERS))
         assert names(await person.caller.until("PlaybackPause")).count("VoiceBegan") == 1
         ended = names(await person.caller.until("TTSDone"))
         assert ended[-2:] == ["PlaybackStop", "TTSDone"]
-        assert "stop" in await heard(person)
+        assert "four" in await heard(person)
         done = (await person.caller.until("TTSDone"))[-1]
         assert done.payload["latency"]["total_ms"] > 0
 
 
-@pytest.mark.parametrize("word", ["uh-huh", "嗯，对"])
+@pytest.mark.parametrize("word", ["uh huh", "嗯，对"])
 async def test_a_back_channel_does_not_interrupt(tmp_path: Path, word: str) -> None:
     """The answer is held, goes on, and is heard to its end; nothing is asked."""
     async with house(tmp_path, word) as (_, port), talking(port, "c", **OWN) as person:
@@ -138,9 +138,9 @@ async def test_two_calls_share_nothing(tmp_path: Path) -> None:
         return next(frame.payload["sentence"] for frame in frames if frame.event == "SentenceRecognized"), turns
 
     async with house(tmp_path) as (_, port):
-        first, second = await asyncio.gather(one(port, "d1", NUMBERS), one(port, "d2", STOP))
+        first, second = await asyncio.gather(one(port, "d1", NUMBERS), one(port, "d2", OTHER))
     assert "four" in first[0]
-    assert "stop" in second[0]
+    assert second[0]
     assert "four" not in second[0]
     assert [len(turns) for _, turns in (first, second)] == [1, 1]
     assert first[1].pop().startswith("call-d1-")
@@ -157,8 +157,8 @@ async def test_a_listener_killed_in_mid_utterance(tmp_path: Path) -> None:
         assert "three four five" in await heard(person)
         rest = await person.caller.until("TTSDone")
         assert "audio" in names(rest)
-        person.say(await speech(STOP))
-        assert "stop" in await heard(person)
+        person.say(await speech(NUMBERS))
+        assert "four" in await heard(person)
 
 
 async def listener(stack: Stack, session: str) -> Worker:
@@ -188,11 +188,11 @@ async def test_a_broker_killed_in_a_call(tmp_path: Path, lost: str, moment: str)
 
 
 async def again(person: Person) -> list[Heard]:
-    """Say something else until it is understood: what was cut may need a second try, not more."""
+    """Say it again until it is understood: what was cut may need a second try, not more."""
     for _ in range(2):
-        person.say(silence(300) + await speech(STOP))
+        person.say(silence(300) + await speech(NUMBERS))
         with suppress(TimeoutError):
-            while "stop" not in await heard(person):
+            while "four" not in await heard(person):
                 pass
             return await person.caller.until("TTSDone")
     told = [frame.payload for frame in person.caller.got if frame.event == "BotError"]
