@@ -38,7 +38,7 @@ class Stage:
         assert socket.request
         self.queries.append(parse_qs(urlsplit(socket.request.path).query))
         self.tokens.append(socket.request.headers.get("Authorization"))
-        self.said.append(frame.parse(bytes(await socket.recv())))
+        self.said.append(frame.parse(await socket.recv(decode=False)))
         await self.scenes.pop(0)(socket)
 
 
@@ -76,9 +76,9 @@ async def test_a_call_over_two_connections(capsys: pytest.CaptureFixture[str], m
         for _ in range(2):
             await socket.send(frame.response("TTSDone", {"turn": "t-1", "latency": latency}))
         await socket.send(frame.response("BotError", {"error": {"code": "busy", "message": "no \x1b[31mroom"}}))
-        mark = frame.parse(bytes(await socket.recv()))
+        mark = frame.parse(await socket.recv(decode=False))
         while not isinstance(mark, frame.Request):
-            mark = frame.parse(bytes(await socket.recv()))
+            mark = frame.parse(await socket.recv(decode=False))
         assert (mark.event, mark.payload) == ("PlaybackMark", {"turn": "t-1", "sentence": 2, "played_ms": 5})
         await taken(socket)
 
@@ -112,7 +112,7 @@ async def test_the_microphone_waits_for_the_connection() -> None:
 
     async def listens(socket: ServerConnection) -> None:
         while len(heard) < calling.KEPT:
-            said = frame.parse(bytes(await socket.recv()))
+            said = frame.parse(await socket.recv(decode=False))
             if isinstance(said, frame.Sound):
                 heard.append(said.pcm[0])
         await taken(socket)
