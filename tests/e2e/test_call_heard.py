@@ -182,6 +182,9 @@ async def test_a_broker_killed_in_a_call(tmp_path: Path, lost: str, moment: str)
         await broker.kill()
         await asyncio.sleep(2)
         await broker.start()
+        if (lost, moment) == ("work", "listening"):
+            assert "three four five" in await heard(person), "the sound was kept meanwhile"
+            await person.caller.until("TTSDone")
         await stack.ready()
         answered = await again(person)
     assert "audio" in names(answered)

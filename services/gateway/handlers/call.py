@@ -17,6 +17,7 @@ from services.runtime.clock import now_ms
 from services.runtime.mic import Mic
 from services.runtime.scripts import Scripts
 from services.runtime.sessions import Item, Sessions
+from services.runtime.trouble import TROUBLE, tell
 from services.runtime.work import Work
 
 CALL = "a call"
@@ -61,6 +62,8 @@ class BusLine:
         self._mic = Mic(bus)
         self._look_ms = 0
         self._order_ms = 0
+        self._asked_ms = now_ms()
+        """When it was known last whether somebody listens."""
 
     async def join(self, connection: str) -> Stand:
         """See the port. The microphone's place counts on, whatever of it is kept.
@@ -96,16 +99,24 @@ class BusLine:
                     await self._sessions.publish(self._session, message)
 
     async def _attend(self, language: str) -> None:
-        """Have somebody listen where nobody does; an order is given anew when it has not been taken for a while."""
+        """Have somebody listen where nobody does; an order is given anew when it has not been taken for a while.
+
+        A work broker that is away for less than a lease costs nothing: who listens goes on, and the sound is kept.
+        """
         now = now_ms()
         if now < self._look_ms:
             return
         self._look_ms = now + LOOK_MS
-        if now < self._order_ms or await self._bus.work.exists(streams.ATTEND.of(self._session)):
-            return
-        self._order_ms = now + ORDER_MS
-        order = CallOpened(session=self._session, language=language, deadline_ms=self._order_ms)
-        await self._bus.work.xadd(streams.CALLS.key(), {"__data__": envelope.encode(order)})
+        try:
+            if now >= self._order_ms and not await self._bus.work.exists(streams.ATTEND.of(self._session)):
+                order = CallOpened(session=self._session, language=language, deadline_ms=now + ORDER_MS)
+                await self._bus.work.xadd(streams.CALLS.key(), {"__data__": envelope.encode(order)})
+                self._order_ms = now + ORDER_MS
+            self._asked_ms = now
+        except TROUBLE as error:
+            if now - self._asked_ms >= streams.LEASE_MS:
+                raise
+            tell(CALL, error)
 
     async def _ask(self, ask: Ask) -> None:
         """Ask once, whoever asks; then tell the session, also what another asked and may not have told.
