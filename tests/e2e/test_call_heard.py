@@ -28,7 +28,7 @@ def configured(*heard: str) -> dict[str, Any]:
     engines = {"asr": {"scripted": {"texts": heard}}} if heard else {}
     return {
         "personas": {"friend": {"language": "en", "voice": "slow", "prompt": "Be a friend."}},
-        "voices": {"slow": {"engines": [{"scripted": {"pace": 0.2}}]}, "quick": {"engines": [{"scripted": {}}]}},
+        "voices": {"slow": {"engines": [{"scripted": {"pace": 0.02}}]}, "quick": {"engines": [{"scripted": {}}]}},
         "engines": engines,
         "gateway": {"persona": "friend"},
     }
