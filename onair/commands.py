@@ -85,6 +85,7 @@ def report(
 
 
 def talk(
+    *,
     server: ServerOption = "",
     token: TokenOption = "",
     system: Annotated[
@@ -97,20 +98,25 @@ def talk(
         Path | None, typer.Option(metavar="DIR", help="Keep the sound of each sentence in this folder.")
     ] = None,
     lang: Annotated[
-        str, typer.Option(metavar="CODE", help="Language of the clips: zh, en, … [default: the server finds out]")
+        str, typer.Option(metavar="CODE", help="Language of what is said: zh, en, … [default: the server finds out]")
     ] = "",
-    mute: Annotated[bool, typer.Option("--mute", help="Do not play the answers.")] = False,  # noqa: FBT002  an option
+    mute: Annotated[bool, typer.Option("--mute", help="Do not play the answers.")] = False,
+    mic: Annotated[bool, typer.Option("--mic", help="Speak: a live call, in which you may interrupt.")] = False,
+    voice: Annotated[str, typer.Option(metavar="NAME", help="With --mic: the voice. [default: the persona's]")] = "",
+    persona: Annotated[str, typer.Option(metavar="NAME", help="With --mic: who answers. [default: the server's]")] = "",
     data: DataOption = None,
 ) -> None:
-    """Talk with the persona: type, or give clips.
+    """Talk with the persona: type, give clips, or speak.
 
     Answers come sentence by sentence, are played where this machine has a player, and are kept by --save. Without a
     terminal each line of standard input is a turn. Needs onair[client] alone: no broker, no service on this machine.
+
+    With --mic you speak and hear: needs onair[mic], a microphone and, as there is no echo cancellation, headphones.
     """
     from onair.talk import Wanted
     from onair.talk import talk as run
 
-    wanted = Wanted(server, token, data, system, wav or (), save, lang, mute)
+    wanted = Wanted(server, token, data, system, wav or (), save, lang, mute, mic, voice, persona)
     raise typer.Exit(run(wanted))
 
 
@@ -150,7 +156,8 @@ def register(app: typer.Typer) -> None:
     )
     app.command(
         epilog="Examples:  onair talk  ·  onair talk --system @teacher.txt --save answers  ·  "
-        "onair talk --wav question.wav --server http://studio:8000  ·  echo 你好呀 | onair talk --mute"
+        "onair talk --wav question.wav --server http://studio:8000  ·  echo 你好呀 | onair talk --mute  ·  "
+        "onair talk --mic --lang en"
     )(talk)
     app.command(epilog="Examples:  onair doctor  ·  onair doctor --json  ·  onair doctor && onair up")(doctor)
     app.add_typer(config_app, name="config")

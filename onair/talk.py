@@ -1,4 +1,4 @@
-"""`onair talk`: a conversation with the persona: lines or clips go in, sentences and their sound come out."""
+"""`onair talk`: a conversation with the persona: lines, clips or a voice go in, sentences and their sound come out."""
 
 import json
 import sys
@@ -10,7 +10,8 @@ from pathlib import Path
 
 from onair import player, server
 from onair.answer import Done, Piece, Stream
-from onair.drive import DONE, say, tame, tell
+from onair.devices import INSTALL
+from onair.drive import DONE, drive, say, tame, tell
 from onair.player import Player
 from onair.say import locate
 from onair.server import Server
@@ -37,6 +38,9 @@ class Wanted:
     save: Path | None = None
     lang: str = ""
     mute: bool = False
+    mic: bool = False
+    voice: str = ""
+    persona: str = ""
 
 
 class Sounds:
@@ -140,6 +144,10 @@ class Conversation:
 
 def talk(wanted: Wanted) -> int:
     """Hold the conversation; 0 when there is nothing more to say."""
+    if wanted.mic:
+        return _call(wanted)
+    if wanted.voice or wanted.persona:
+        raise Failure(Code.BAD_INPUT, "--voice and --persona are for a call: add --mic, or leave them out")
     found = locate(wanted.server, wanted.token, wanted.data)
     system = system_of(wanted.system)
     tell(f"talking to {found.url}")
@@ -156,6 +164,28 @@ def talk(wanted: Wanted) -> int:
         finally:
             sounds.close()
     return DONE
+
+
+def _call(wanted: Wanted) -> int:
+    """Speak; raises Failure where this machine or the server has not what that needs."""
+    if wanted.wavs or wanted.save or wanted.mute:
+        raise Failure(Code.BAD_INPUT, "--mic goes without --wav, --save and --mute; leave out one or the other")
+    config = {
+        "onair": True,
+        "interrupt": True,
+        "audio": "stream",
+        "language": wanted.lang,
+        "speaker": wanted.voice,
+        "persona": wanted.persona,
+        "prompt": system_of(wanted.system),
+    }
+    # Late, because typed talk needs no WebSocket.
+    try:
+        from onair.calling import call  # noqa: PLC0415  see above
+    except ImportError as error:
+        raise Failure(Code.ENGINE_MISSING, f"--mic needs the package {error.name}: {INSTALL}") from error
+    found = locate(wanted.server, wanted.token, wanted.data)
+    return drive(call(found, {key: value for key, value in config.items() if value}), on_term=DONE)
 
 
 def system_of(text: str) -> str:

@@ -55,3 +55,5 @@ class AudioHeard(Message):
 
     at_sample: int = Field(ge=0)
     """Position of its first sample in the call: what was missing between two frames is a gap of silence."""
+    language: str = ""
+    """What is spoken now; empty: as the order says."""

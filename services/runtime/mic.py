@@ -26,6 +26,8 @@ class MicItem:
     """Position of its first sample in the call."""
     pcm: bytes
     """s16le mono at 16 kHz."""
+    language: str = ""
+    """What is spoken now; empty: as the order says."""
 
     @property
     def until_sample(self) -> int:
@@ -39,9 +41,9 @@ class Mic:
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
 
-    async def write(self, session: str, at_sample: int, pcm: bytes) -> str:
+    async def write(self, session: str, at_sample: int, pcm: bytes, language: str = "") -> str:
         """Add a frame of the call; its id. What is older than `MIC_KEPT_MS` is trimmed."""
-        key, heard = streams.MIC.of(session), AudioHeard(at_sample=at_sample)
+        key, heard = streams.MIC.of(session), AudioHeard(at_sample=at_sample, language=language)
         fields: dict[str, bytes | str] = {"t": heard.type, "j": heard.to_json(), "b": pcm}
         pipe = self._bus.live(session).pipeline(transaction=False)
         oldest = f"{now_ms() - streams.MIC_KEPT_MS}-0"
@@ -72,4 +74,5 @@ def _frame(entry: RawEntry) -> MicItem | None:
     item = parse(entry)
     if item is None or not isinstance(item.message, AudioHeard):
         return None
-    return MicItem(item.id, item.ms, item.message.at_sample, item.blob[: len(item.blob) // 2 * 2])
+    pcm = item.blob[: len(item.blob) // 2 * 2]
+    return MicItem(item.id, item.ms, item.message.at_sample, pcm, item.message.language)

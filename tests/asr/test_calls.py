@@ -333,3 +333,28 @@ async def test_two_calls_at_once(bus: Bus) -> None:
     assert (first.utterance, second.utterance) == ("call-a-0", "call-b-0")
     assert first.until_sample < second.until_sample
     assert first.text != second.text
+
+
+async def test_the_language_changes_within_a_call(bus: Bus) -> None:
+    """What comes with the sound counts from there on; sound that names none leaves it as it is."""
+    caller, mic = Caller(bus, "call-a", language="en"), Mic(bus)
+    async with Worker(bus, Scripted()).listening():
+        await caller.order()
+        await caller.say(ONE, fast=True)
+        await mic.write("call-a", caller.at, ONE, "zh")
+        caller.at += len(ONE) // 2
+        await caller.say(ONE, fast=True)
+        finals = await caller.heard(3)
+    assert [final.language for final in finals] == ["en", "zh", "zh"]
+    assert [final.text[:2] for final in finals] == ["so", "一段", "一段"]
+
+
+async def test_who_speaks_on_is_told_of_before_his_words(bus: Bus) -> None:
+    """An utterance that is too long is cut: the next piece's beginning comes before the text of the one before."""
+    caller = Caller(bus, "call-a")
+    async with Worker(bus).listening():
+        await caller.order()
+        await caller.say(sound((True, 40_000), (False, 800)), fast=True)
+        finals = await caller.heard(2)
+        told = [one for one in await caller.messages() if isinstance(one, VoiceBegan) or one in finals]
+    assert kinds(told) == ["VoiceBegan", "VoiceBegan", "Transcribed!", "Transcribed!"]

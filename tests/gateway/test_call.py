@@ -56,9 +56,11 @@ async def test_a_spoken_turn(broker_url: str, live_url: str) -> None:
         frames = await Mic(gateway.studio.bus).range("call-a1")
         while len(frames) < 2:
             frames = await Mic(gateway.studio.bus).range("call-a1")
-        assert [(frame.at_sample, frame.pcm) for frame in frames] == [(0, MIC), (1_600, MIC)]
+        at = frames[0].at_sample
+        told = [(frame.at_sample, frame.pcm, frame.language) for frame in frames]
+        assert told == [(at, MIC, "zh"), (at + 1_600, MIC, "zh")]
         heard = Transcribed(
-            utterance="call-a1-0", text="今天天气怎么样", final=True, until_sample=3_200, ended_ms=frames[1].ms
+            utterance="call-a1-0", text="今天天气怎么样", final=True, until_sample=at + 3_200, ended_ms=frames[1].ms
         )
         await gateway.studio.tell("call-a1", heard)
         turn = await gateway.studio.turn()
@@ -270,3 +272,28 @@ def test_files_are_complete() -> None:
         assert file[:2] == b"\xff\xf3"
         assert (file[2] >> 2) & 3 == 1
         assert file[3] >> 6 == 3
+
+
+async def test_the_microphone_counts_on(broker_url: str, live_url: str) -> None:
+    """Over connections by what is kept of it or was understood of it; and never again from where it once began."""
+    async with running(broker_url, live_url) as gateway:
+        bus = gateway.studio.bus
+
+        async def said(sid: str) -> int:
+            """Where a new connection's first frame lies."""
+            async with calling(gateway.port, f"?sid={sid}") as caller:
+                await caller.until("BotReady")
+                known = len(await Mic(bus).range(f"call-{sid}"))
+                await caller.socket.send(twice(MIC))
+                while len(frames := await Mic(bus).range(f"call-{sid}")) == known:
+                    await asyncio.sleep(0.01)
+                return frames[-1].at_sample
+
+        first = await said("m1")
+        assert await said("m1") == first + 1_600
+        await bus.live("call-m1").delete("mic:call-m1")
+        heard = Transcribed(utterance="call-m1-7", text="", final=True, until_sample=first + 9_000)
+        await gateway.studio.tell("call-m1", heard)
+        assert await said("m1") == first + 9_000
+        await bus.live("call-m1").delete("mic:call-m1", "session:call-m1")
+        assert await said("m1") > first

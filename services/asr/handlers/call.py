@@ -106,6 +106,7 @@ class Call:
             came = clock()
 
     async def _take(self, item: MicItem, group: asyncio.TaskGroup) -> None:
+        self._language = item.language or self._language
         for at in range(0, len(item.pcm), SLICE_BYTES):
             await self._handle(
                 self._heard.feed(item.at_sample + at // 2, item.pcm[at : at + SLICE_BYTES], item.ms), group
@@ -113,6 +114,7 @@ class Call:
             await asyncio.sleep(0)
 
     async def _handle(self, events: list[Event], group: asyncio.TaskGroup) -> None:
+        said: list[tuple[Utterance, int]] = []
         for event in events:
             match event:
                 case Began():
@@ -123,7 +125,9 @@ class Call:
                 case Utterance():
                     decided_ms = now_ms()
                     await self._unfollow()
-                    await self._said.put((event, decided_ms))
+                    said.append((event, decided_ms))
+        for utterance in said:
+            await self._said.put(utterance)  # after it is told that the caller speaks on, where he does
 
     def _name(self, event: Event) -> str:
         return f"{self._line.session}-{event.start_sample}"

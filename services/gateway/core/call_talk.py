@@ -9,6 +9,7 @@ from services.contract.gateway import Mark
 from services.contract.ingest import TurnRequested
 from services.gateway.core import call_words as words
 from services.gateway.core.call_ear import Do, Ear
+from services.gateway.core.call_said import Said, Saying
 from services.gateway.core.call_turn import SILENCE, Position, Spoken
 from services.gateway.core.call_voice import Mouth
 from services.gateway.core.call_words import Ask, Config, Effect, File, Hear, Interrupt, Menu, Order, Purge, Say, Tell
@@ -18,8 +19,6 @@ PATIENCE_MS = 40_000
 """A turn of which nothing new came for so long is ended."""
 DEAF_MS = 1_000
 """After a frame of the microphone could not be written, the next ones are not tried for so long."""
-HEARD = 64
-"""Utterances whose times are remembered."""
 _SILENT = (Code.ENGINE_SILENT, "nothing came of the answer for too long; say it again")
 
 
@@ -44,12 +43,9 @@ class Talk:
         self._mouth = Mouth(config)
         self._ear = Ear(menu.backchannels)
         self._asked: Asked | None = None
-        self._until = -1
         self._past = False
         """What is folded happened before this client came."""
-        self._unasked: Transcribed | None = None
-        """Of the past: the last utterance, if nobody asked for its turn."""
-        self._heard: dict[str, Spoken] = {}
+        self._told = Said()
         self._deaf_ms = 0
 
     @property
@@ -74,7 +70,8 @@ class Talk:
         self._past = True
         for entry in kept:
             self.fold(entry, now_ms)
-        self._past, self._unasked = False, None
+        self._past = False
+        self._told.forget()
         cut: list[Effect] = [Interrupt("disconnect")] if self._mouth.busy else []
         self._mouth.forget()
         return cut
@@ -84,20 +81,21 @@ class Talk:
         self._mouth.go_on(position, no)
 
     def catch_up(self, kept: Sequence[Entry], now_ms: int) -> list[Effect]:
-        """What the client lacks; a last utterance that nobody asked for is asked for."""
+        """What the client lacks; what was said last and nobody asked for is asked for."""
         self._past = True
         effects = [effect for entry in kept for effect in self.fold(entry, now_ms)]
         self._past = False
-        unasked, self._unasked = self._unasked, None
-        return [*effects, *(self._ask(unasked.utterance, unasked.text, now_ms) if unasked else [])]
+        return [*effects, *self._answer(self._told.take(), now_ms)]
 
     def fold(self, entry: Entry, now_ms: int) -> list[Effect]:
         """The session says something."""
         message = entry.message
         match message:
-            case VoiceBegan():
+            case VoiceBegan(at_sample=at_sample):
+                self._told.began(at_sample, now_ms)
                 return [] if self._past else self._voice(message, now_ms)
             case Transcribed(final=False):
+                self._told.heard(now_ms)
                 return [] if self._past else self._partial(message, now_ms)
             case Transcribed():
                 return self._transcribed(message, entry.ms, now_ms)
@@ -144,12 +142,13 @@ class Talk:
             effects += [*self._mouth.give_up(*_SILENT, now_ms), Interrupt("deadline")]
         if self._asked and now_ms - self._asked.at_ms >= PATIENCE_MS:
             effects += [*self._unanswered(self._asked.text, Failure(*_SILENT)), Interrupt("deadline")]
-        return effects
+        return [*effects, *self._answer(self._told.tick(now_ms), now_ms)]
 
     def due_ms(self) -> int | None:
         """When `tick` has something to do; None: never."""
         due = (
             self._ear.due_ms(),
+            self._told.due_ms(),
             self._mouth.news_ms + PATIENCE_MS if self._mouth.news_ms else None,
             self._asked.at_ms + PATIENCE_MS if self._asked else None,
         )
@@ -172,9 +171,7 @@ class Talk:
         """The turn was asked for, by whomever; when what it answers was said."""
         if self._asked and self._asked.key in request.causes:
             self._asked = None
-        if self._unasked and self._unasked.utterance in request.causes:
-            self._unasked = None
-        return next((self._heard[key] for key in request.causes if key in self._heard), None)
+        return self._told.asked(request.causes)
 
     def _voice(self, message: VoiceBegan, now_ms: int) -> list[Effect]:
         effects: list[Effect] = [Say("VoiceBegan", {"utterance": message.utterance})] if self.config.own else []
@@ -193,27 +190,28 @@ class Talk:
 
     def _transcribed(self, message: Transcribed, ms: int, now_ms: int) -> list[Effect]:
         """An utterance is complete, told once or more often."""
-        if message.until_sample <= self._until:
+        if not self._told.ended(message, ms):
             return []
         text = "" if message.speaker == "rejected" else message.text.strip()[: words.TEXT]
-        self._until, self.at_sample = message.until_sample, max(self.at_sample, message.until_sample)
-        self._heard[message.utterance] = Spoken(message.ended_ms, message.decided_ms, ms)
-        if len(self._heard) > HEARD:
-            del self._heard[next(iter(self._heard))]
+        self.at_sample = max(self.at_sample, message.until_sample)
         if not self._past:
             return self._said(message.utterance, text, now_ms)
         if text and not self._menu.backchannels.only(text):
-            self._unasked = message.model_copy(update={"text": text})
+            self._told.add(message.utterance, text, now_ms)
         return []
 
     def _said(self, utterance: str, text: str, now_ms: int) -> list[Effect]:
-        """A turn, unless there is nothing to answer."""
-        if not (self.busy(now_ms) if self.config.interrupt else self._answering):
-            return self._ask(utterance, text, now_ms) if text else []
-        if not self.config.interrupt:
-            return []
-        do = self._ear.words(utterance, text, final=True)
-        return [*self._do(do, now_ms), *(self._ask(utterance, text, now_ms) if do is Do.STOP else [])]
+        """A turn as soon as the caller has stopped, unless there is nothing to answer."""
+        effects: list[Effect] = []
+        if self.busy(now_ms) if self.config.interrupt else self._answering:
+            do = self._ear.words(utterance, text, final=True) if self.config.interrupt else Do.NOTHING
+            effects = self._do(do, now_ms)
+            text = text if do is Do.STOP else ""
+        self._told.add(utterance, text, now_ms)
+        return [*effects, *self._answer(self._told.take(), now_ms)]
+
+    def _answer(self, saying: Saying | None, now_ms: int) -> list[Effect]:
+        return self._ask(saying.key, saying.text, now_ms) if saying else []
 
     def _ask(self, utterance: str, text: str, now_ms: int) -> list[Effect]:
         no = self._mouth.last_no = max(now_ms, self._mouth.last_no + 1)

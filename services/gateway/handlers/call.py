@@ -8,7 +8,7 @@ from services.contract.asr import Transcribed
 from services.contract.failure import Code, Failure
 from services.contract.gateway import CallJoined, CallOpened
 from services.contract.ingest import TurnAired, TurnRequested
-from services.gateway.core.call_words import Ask, Hear, Interrupt, Order, Tell
+from services.gateway.core.call_words import HEARD_RATE, Ask, Hear, Interrupt, Order, Tell
 from services.gateway.core.ports import Entry, Line, Stand
 from services.gateway.handlers.trouble import told
 from services.runtime import envelope
@@ -17,6 +17,7 @@ from services.runtime.clock import now_ms
 from services.runtime.mic import Mic
 from services.runtime.scripts import Scripts
 from services.runtime.sessions import Item, Sessions
+from services.runtime.trouble import TROUBLE, tell
 from services.runtime.work import Work
 
 CALL = "a call"
@@ -24,6 +25,7 @@ BEGIN_MS = 40_000
 """An answer that has not begun by then is not begun."""
 LOOK_MS = 250
 """How often it is asked, while sound comes, whether somebody listens."""
+PER_MS = HEARD_RATE // 1_000
 ORDER_MS = 1_000
 """An order to listen is given anew after this time."""
 
@@ -60,15 +62,21 @@ class BusLine:
         self._mic = Mic(bus)
         self._look_ms = 0
         self._order_ms = 0
+        self._asked_ms = now_ms()
+        """When it was known last whether somebody listens."""
 
     async def join(self, connection: str) -> Stand:
-        """See the port. The microphone's place counts on, whatever of it is kept."""
+        """See the port. The microphone's place counts on, whatever of it is kept.
+
+        Where nothing is kept it counts from the clock: an utterance's name is its place, and names are remembered longer.
+        """
         async with told(CALL):
             await self._sessions.publish(self._session, CallJoined(connection=connection))
             kept = [_entry(item) for item in await self._sessions.range(self._session)]
             last = await self._mic.last(self._session)
-        done = (entry.message.until_sample for entry in kept if isinstance(entry.message, Transcribed))
-        return Stand(tuple(kept), max(last.until_sample if last else 0, *done, 0))
+        done = [entry.message.until_sample for entry in kept if isinstance(entry.message, Transcribed)]
+        heard = max([*done, last.until_sample if last else 0])
+        return Stand(tuple(kept), heard or now_ms() * PER_MS)
 
     async def coming(self, after: str) -> AsyncGenerator[Entry]:
         """See the port."""
@@ -81,7 +89,7 @@ class BusLine:
         async with told(CALL):
             match order:
                 case Hear():
-                    await self._mic.write(self._session, order.at_sample, order.pcm)
+                    await self._mic.write(self._session, order.at_sample, order.pcm, order.language)
                     await self._attend(order.language)
                 case Ask():
                     await self._ask(order)
@@ -91,16 +99,24 @@ class BusLine:
                     await self._sessions.publish(self._session, message)
 
     async def _attend(self, language: str) -> None:
-        """Have somebody listen where nobody does; an order is given anew when it has not been taken for a while."""
+        """Have somebody listen where nobody does; an order is given anew when it has not been taken for a while.
+
+        A work broker that is away for less than a lease costs nothing: who listens goes on, and the sound is kept.
+        """
         now = now_ms()
         if now < self._look_ms:
             return
         self._look_ms = now + LOOK_MS
-        if now < self._order_ms or await self._bus.work.exists(streams.ATTEND.of(self._session)):
-            return
-        self._order_ms = now + ORDER_MS
-        order = CallOpened(session=self._session, language=language, deadline_ms=self._order_ms)
-        await self._bus.work.xadd(streams.CALLS.key(), {"__data__": envelope.encode(order)})
+        try:
+            if now >= self._order_ms and not await self._bus.work.exists(streams.ATTEND.of(self._session)):
+                order = CallOpened(session=self._session, language=language, deadline_ms=now + ORDER_MS)
+                await self._bus.work.xadd(streams.CALLS.key(), {"__data__": envelope.encode(order)})
+                self._order_ms = now + ORDER_MS
+            self._asked_ms = now
+        except TROUBLE as error:
+            if now - self._asked_ms >= streams.LEASE_MS:
+                raise
+            tell(CALL, error)
 
     async def _ask(self, ask: Ask) -> None:
         """Ask once, whoever asks; then tell the session, also what another asked and may not have told.

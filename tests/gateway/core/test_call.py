@@ -428,7 +428,7 @@ def test_utterances_are_forgotten() -> None:
     call = scene()
     for at in range(1, 200):
         call.heard(at, "", at)
-    assert len(inside(call)._heard) == 64
+    assert len(inside(call)._told._known) == 64
     assert SESSION in call.call.session
 
 

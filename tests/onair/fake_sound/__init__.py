@@ -1,0 +1,1 @@
+"""A microphone and a loudspeaker for tests, in the place of the package."""
