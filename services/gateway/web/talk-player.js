@@ -1,10 +1,27 @@
 // The loudspeaker: one audio graph at the rate of the voice, so that nothing is resampled here.
 
+import { Deck } from '/web/talk-sound.js';
+
 export const RATE = 24_000;
+const BLOCK = 2048;
+
+// Browsers have an audio thread for secure pages only; elsewhere the page itself plays.
+function plain(context, hear) {
+  const node = context.createScriptProcessor(BLOCK, 1, 1), deck = new Deck(RATE, hear);
+  node.onaudioprocess = ({ outputBuffer, playbackTime }) => deck.fill(outputBuffer.getChannelData(0), Math.round(playbackTime * RATE));
+  return { node, post: (order) => deck.order(order, Math.round(context.currentTime * RATE)) };
+}
+
+async function threaded(context, hear) {
+  await context.audioWorklet.addModule('/web/talk-player-worklet.js');
+  const node = new AudioWorkletNode(context, 'player', { numberOfInputs: 0, outputChannelCount: [1] });
+  node.port.onmessage = ({ data }) => hear(data);
+  return { node, post: (order) => node.port.postMessage(order, order.put ? [order.put.pcm.buffer] : []) };
+}
 
 export class Player {
   constructor(on) {
-    Object.assign(this, { on, context: null, node: null, state: 'empty', told: [], place: null, ready: null });
+    Object.assign(this, { on, context: null, node: null, state: 'empty', told: [], place: null, ready: null, post: () => {} });
   }
 
   // Needs a gesture of the user once; fulfilled when sound may be put.
@@ -18,9 +35,7 @@ export class Player {
     this.context = new AudioContext({ sampleRate: RATE, latencyHint: 'interactive' });
     this.analyser = new AnalyserNode(this.context, { fftSize: 1024 });
     this.wave = new Float32Array(1024);
-    await this.context.audioWorklet.addModule('/web/talk-player-worklet.js');
-    this.node = new AudioWorkletNode(this.context, 'player', { numberOfInputs: 0, outputChannelCount: [1] });
-    this.node.port.onmessage = ({ data }) => this.hear(data);
+    Object.assign(this, await (this.context.audioWorklet ? threaded : plain)(this.context, (told) => this.hear(told)));
     this.node.connect(this.analyser).connect(this.context.destination);
   }
 
@@ -35,12 +50,12 @@ export class Player {
     const wave = new Float32Array(pcm.length);
     for (let i = 0; i < pcm.length; i++) wave[i] = pcm[i] / 32768;
     this.state = this.state === 'empty' ? 'waiting' : this.state;
-    this.node.port.postMessage({ put: { turn, index, from, pcm: wave } }, [wave.buffer]);
+    this.post({ put: { turn, index, from, pcm: wave } });
   }
 
-  pause() { this.node?.port.postMessage({ paused: true }); }
-  resume() { this.node?.port.postMessage({ paused: false }); }
-  flush() { this.node?.port.postMessage({ flush: true }); }
+  pause() { this.post({ paused: true }); }
+  resume() { this.post({ paused: false }); }
+  flush() { this.post({ flush: true }); }
 
   hear(told) {
     const before = this.state;

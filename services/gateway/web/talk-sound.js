@@ -2,6 +2,8 @@
 
 const CROSSINGS = 16; // of the sinc, to each side
 const PASS = 0.92; // of the lower Nyquist frequency
+const CUSHION_S = 0.08;
+const TELL_S = 0.04;
 
 // A windowed sinc with one set of taps for each phase; nothing is lost between two pushes.
 export class Resampler {
@@ -108,6 +110,29 @@ export class Reel {
     }
     if (this.rolling && !this.clips.length) Object.assign(this, { rolling: false, waited: 0 });
     return left;
+  }
+}
+
+// A reel that takes orders and tells how far it is; `frame` is the clock of whoever plays it.
+export class Deck {
+  constructor(rate, post) { Object.assign(this, { rate, post, reel: new Reel(Math.round(CUSHION_S * rate)), told: { state: 'empty', frame: 0 } }); }
+
+  order({ put, paused, flush }, frame) {
+    if (put) this.reel.put(put);
+    if (paused !== undefined) this.reel.paused = paused;
+    if (flush) { this.reel.flush(); this.tell(this.reel.place, frame); }
+  }
+
+  fill(out, frame) {
+    for (const place of this.reel.fill(out)) this.tell(place, frame, true);
+    const { state } = this.reel;
+    const due = state === 'playing' && frame - this.told.frame >= TELL_S * this.rate;
+    if (due || state !== this.told.state) this.tell(this.reel.place, frame);
+  }
+
+  tell(place, frame, left = false) {
+    this.told = { state: this.reel.state, frame };
+    this.post({ place, left, state: this.reel.state, time: frame / this.rate });
   }
 }
 
