@@ -62,7 +62,7 @@ house: $(TEST_DEPS)
 fast: $(TEST_DEPS)
 	@$(BIN)/pytest -q -n auto -m "not slow and not e2e"
 
-check: lint types house fast ## lint, types, house rules and fast tests: under two minutes
+check: lint types house fast ## lint, types, house rules and fast tests: about four minutes on two cores
 
 test: $(TEST_DEPS) ## every test, with coverage of the pure parts
 	@$(BIN)/pytest tests/model
