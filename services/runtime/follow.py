@@ -23,8 +23,8 @@ from services.runtime.trouble import HEAL_S, TROUBLE, passes, tell
 
 KEYS = 100
 """Keys of one blocking read: a message costs the broker more the more there are."""
-BATCH = 100
-"""Entries of one key that are read at once, and that wait for one reader."""
+BATCH = 25
+"""Entries of one key that are read at once, and that wait for one reader: five seconds of sound, 240 KB."""
 FETCHES = 8
 """Readers that fetch at once."""
 At = tuple[int, int]
