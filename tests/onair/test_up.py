@@ -48,14 +48,14 @@ def running(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 
 def pids(folder: Path) -> list[int]:
-    """Every process that works in the folder: the command, its watchdog, eight services, a worker of jobs, two brokers."""
+    """Every process in the folder: the command, its watchdog, eight services, workers of jobs and of speech, two brokers."""
     found = [
         int(path.parent.name) for path in Path("/proc").glob("[0-9]*/cwd") if _target(path).startswith(str(folder))
     ]
     notes = [json.loads(note.read_text()) for note in (folder / "data" / "run").glob("*-*.json")]
     assert sorted({note["service"] for note in notes}) == sorted(PROCESSES)
     assert {note["pid"] for note in notes} < set(found)
-    assert len(found) == 13
+    assert len(found) == 14
     return found
 
 
