@@ -3,13 +3,11 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, cast
 
 from services.contract import streams
 from services.contract.gateway import AudioHeard
 from services.runtime import tail
 from services.runtime.bus import Bus
-from services.runtime.clock import now_ms
 from services.runtime.follow import follow
 from services.runtime.sessions import parse
 from services.runtime.tail import RawEntry
@@ -43,14 +41,9 @@ class Mic:
 
     async def write(self, session: str, at_sample: int, pcm: bytes, language: str = "") -> str:
         """Add a frame of the call; its id. What is older than `MIC_KEPT_MS` is trimmed."""
-        key, heard = streams.MIC.of(session), AudioHeard(at_sample=at_sample, language=language)
-        fields: dict[str, bytes | str] = {"t": heard.type, "j": heard.to_json(), "b": pcm}
-        pipe = self._bus.live(session).pipeline(transaction=False)
-        oldest = f"{now_ms() - streams.MIC_KEPT_MS}-0"
-        pipe.xadd(key, cast("Any", fields), minid=oldest, approximate=True)
-        pipe.expire(key, streams.MIC_IDLE_S)
-        written = await pipe.execute()
-        return cast("bytes", written[0]).decode()
+        redis, heard = self._bus.live(session), AudioHeard(at_sample=at_sample, language=language)
+        kept_ms, idle_s = streams.MIC_KEPT_MS, streams.MIC_IDLE_S
+        return await tail.append(redis, streams.MIC.of(session), heard, pcm, kept_ms=kept_ms, idle_s=idle_s)
 
     async def range(self, session: str, after: str = "-") -> list[MicItem]:
         """What is kept of the call after that id."""

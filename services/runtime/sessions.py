@@ -3,7 +3,6 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, cast
 
 import structlog
 
@@ -12,7 +11,6 @@ from services.contract.gateway import Interrupted
 from services.contract.message import BadMessageError, Message, decode
 from services.runtime import tail
 from services.runtime.bus import Bus
-from services.runtime.clock import now_ms
 from services.runtime.follow import follow
 from services.runtime.tail import RawEntry
 from services.runtime.work import Work
@@ -39,16 +37,9 @@ class Sessions:
 
     async def publish(self, session: str, message: Message, blob: bytes = b"", *, room: bool = False) -> str:
         """Add a fact to the session; its id. Entries older than the window are trimmed."""
-        key = streams.SESSION.of(session)
-        fields: dict[str, bytes | str] = {"t": message.type, "j": message.to_json()}
-        if blob:
-            fields["b"] = blob
-        pipe = self._bus.live(session).pipeline(transaction=False)
-        oldest = f"{now_ms() - streams.SESSION_KEPT_MS}-0"
-        pipe.xadd(key, cast("Any", fields), minid=oldest, approximate=True)
-        pipe.expire(key, streams.ROOM_IDLE_S if room else streams.SESSION_IDLE_S)
-        written = await pipe.execute()
-        return cast("bytes", written[0]).decode()
+        redis, key = self._bus.live(session), streams.SESSION.of(session)
+        idle_s = streams.ROOM_IDLE_S if room else streams.SESSION_IDLE_S
+        return await tail.append(redis, key, message, blob, kept_ms=streams.SESSION_KEPT_MS, idle_s=idle_s)
 
     async def interrupt(self, work: Work, session: str, by: str) -> int:
         """End everything of the session that was asked for so far; the new epoch."""

@@ -1,10 +1,25 @@
-"""What a stream of the live broker holds."""
+"""A stream of the live broker: what is added to it, what it holds."""
 
-from typing import cast
+from typing import Any, cast
 
 from redis.asyncio import Redis
 
+from services.contract.message import Message
+from services.runtime.clock import now_ms
+
 RawEntry = tuple[bytes, dict[bytes, bytes]]
+
+
+async def append(redis: Redis, key: str, message: Message, blob: bytes, *, kept_ms: int, idle_s: int) -> str:
+    """Add an entry; its id. Older ones are trimmed after `kept_ms`, the whole stream is gone after `idle_s` without a new one."""
+    fields: dict[bytes | str, bytes | str] = {"t": message.type, "j": message.to_json()}
+    if blob:
+        fields["b"] = blob
+    pipe = redis.pipeline(transaction=False)
+    pipe.xadd(key, cast("Any", fields), minid=f"{now_ms() - kept_ms}-0", approximate=True)
+    pipe.expire(key, idle_s)
+    written = await pipe.execute()
+    return cast("bytes", written[0]).decode()
 
 
 async def newest(redis: Redis, key: str) -> RawEntry | None:

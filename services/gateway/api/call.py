@@ -12,8 +12,8 @@ from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
 from services.contract.failure import Code, Failure
 from services.gateway.api import outbox
-from services.gateway.api.http import end
-from services.gateway.api.outbox import CUT_S, Encode, Outbox, reason
+from services.gateway.api.http import end, reason
+from services.gateway.api.outbox import CUT_S, Encode, Outbox
 from services.gateway.core import call_words as words
 from services.gateway.core import frame
 from services.gateway.core.access import is_open

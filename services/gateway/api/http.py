@@ -40,6 +40,15 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 }
 
 
+REASON_BYTES = 120
+"""A close frame holds 123 bytes of reason."""
+
+
+def reason(text: str) -> str:
+    """As much of it as a WebSocket's close frame holds."""
+    return text.encode()[:REASON_BYTES].decode(errors="ignore")
+
+
 def refused(failure: Failure, throttle: Throttle | None = None) -> Response:
     """The failure as an HTTP answer; counted and logged, but for a broker in trouble, which is told once for all."""
     REJECTED.labels("gateway", failure.code.value).inc()

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from services.gateway.core import frame
 from services.gateway.core.call_words import Chunk, Close, File, Purge, Say
 
-REASON_BYTES = 120
-"""A close frame holds 123 bytes of reason."""
 CUT_S = 1.0
 """A client that takes nothing is told goodbye for so long."""
 Encode = Callable[[bytes], bytes]
@@ -70,8 +68,3 @@ async def encoded(said: Say | File | Chunk, encode: Encode) -> bytes:
             return frame.audio(pcm)
         case File(pcm=pcm):
             return frame.audio(await asyncio.to_thread(encode, pcm))
-
-
-def reason(text: str) -> str:
-    """As much of it as a close frame holds."""
-    return text.encode()[:REASON_BYTES].decode(errors="ignore")

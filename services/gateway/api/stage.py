@@ -11,7 +11,7 @@ from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from services.contract.failure import Failure
 from services.contract.streams import SESSION_KEPT_MS
 from services.gateway.api.events import of_config
-from services.gateway.api.http import end
+from services.gateway.api.http import end, reason
 from services.gateway.core.caps import Caps, Slots
 from services.gateway.core.ports import Desk
 from services.gateway.core.stage import Stage, Told, frame
@@ -20,8 +20,6 @@ from services.runtime.clock import now_ms
 log = structlog.get_logger(__name__)
 UNKNOWN, AGAIN = 4404, 1013
 """Close codes: no such room; try again later."""
-REASON_BYTES = 120
-"""A close frame holds 123 bytes of reason."""
 
 
 class Seat:
@@ -191,5 +189,5 @@ async def _left(socket: WebSocket) -> None:
         message = dict(await socket.receive())
 
 
-async def _close(socket: WebSocket, code: int, reason: str) -> None:
-    await socket.close(code, reason.encode()[:REASON_BYTES].decode(errors="ignore"))
+async def _close(socket: WebSocket, code: int, why: str) -> None:
+    await socket.close(code, reason(why))

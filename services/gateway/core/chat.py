@@ -1,5 +1,6 @@
 """A chat's answer: folds the entries of its session into finished sentences, in order, and one end."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.contract.gateway import Interrupted
@@ -110,6 +111,10 @@ class Chat:
         """The whole answer; where its end never came, the sentences that were handed out."""
         if self._answer is not None:
             return words.ellipses(self._answer.text)
-        said = [self._texts.get(index, "") for index in range(self._at)]
-        gap = "" if words.language("".join(said)) == "zh" else " "
-        return gap.join(said)
+        return joined([self._texts.get(index, "") for index in range(self._at)])
+
+
+def joined(sentences: Sequence[str]) -> str:
+    """The sentences of one answer as its text: a space between them where the script has spaces."""
+    gap = "" if words.language("".join(sentences)) == "zh" else " "
+    return gap.join(sentences)

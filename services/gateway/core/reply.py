@@ -12,6 +12,7 @@ from services.contract.ingest import TurnAired, TurnDropped
 from services.contract.llm import AnswerEnded
 from services.contract.message import Message
 from services.contract.tts import AIR_RATE, SentenceSkipped, SpeechEnded
+from services.gateway.core.chat import joined
 from services.gateway.core.ports import Entry, Made
 from services.runtime import words
 from services.runtime.timeline import Caption, Closed, Cut, Lost, Out, SentenceOver, Sound, Speech, Timeline
@@ -171,9 +172,8 @@ def forgotten(turn: str, made: Made, kept: Sequence[Message]) -> list[Message]:
     told: list[Message] = [TurnAired(turn=turn, no=1, epoch=0)]
     told += [_over(turn, index, made.ends.get(index, "")) for index in over]
     if made.count is not None and not any(isinstance(message, AnswerEnded) for message in kept):
-        texts = [made.sentences.get(index, "") for index in range(made.count)]
-        gap = "" if words.language("".join(texts)) == "zh" else " "
-        ended = {"turn": turn, "count": made.count, "text": gap.join(texts), "reason": made.reason or "done"}
+        text = joined([made.sentences.get(index, "") for index in range(made.count)])
+        ended = {"turn": turn, "count": made.count, "text": text, "reason": made.reason or "done"}
         told.append(AnswerEnded.model_validate(ended))
     return told
 

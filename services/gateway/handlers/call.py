@@ -10,13 +10,14 @@ from services.contract.gateway import CallJoined, CallOpened
 from services.contract.ingest import TurnAired, TurnRequested
 from services.gateway.core.call_words import HEARD_RATE, Ask, Hear, Interrupt, Order, Tell
 from services.gateway.core.ports import Entry, Line, Stand
+from services.gateway.handlers.desk import entry
 from services.gateway.handlers.trouble import told
 from services.runtime import envelope
 from services.runtime.bus import Bus
 from services.runtime.clock import now_ms
 from services.runtime.mic import Mic
 from services.runtime.scripts import Scripts
-from services.runtime.sessions import Item, Sessions
+from services.runtime.sessions import Sessions
 from services.runtime.trouble import TROUBLE, tell
 from services.runtime.work import Work
 
@@ -72,9 +73,9 @@ class BusLine:
         """
         async with told(CALL):
             await self._sessions.publish(self._session, CallJoined(connection=connection))
-            kept = [_entry(item) for item in await self._sessions.range(self._session)]
+            kept = [entry(item) for item in await self._sessions.range(self._session)]
             last = await self._mic.last(self._session)
-        done = [entry.message.until_sample for entry in kept if isinstance(entry.message, Transcribed)]
+        done = [each.message.until_sample for each in kept if isinstance(each.message, Transcribed)]
         heard = max([*done, last.until_sample if last else 0])
         return Stand(tuple(kept), heard or now_ms() * PER_MS)
 
@@ -82,7 +83,7 @@ class BusLine:
         """See the port."""
         async with aclosing(self._sessions.read(self._session, after)) as items:
             async for item in items:
-                yield _entry(item)
+                yield entry(item)
 
     async def carry_out(self, order: Order) -> None:
         """See the port."""
@@ -152,7 +153,3 @@ class BusLine:
             requested_ms=ask.at_ms,
             deadline_ms=ask.at_ms + BEGIN_MS,
         )
-
-
-def _entry(item: Item) -> Entry:
-    return Entry(item.id, item.ms, item.message, item.blob)

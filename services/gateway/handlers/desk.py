@@ -86,14 +86,14 @@ class BusDesk:
     async def kept(self, session: str) -> list[Entry]:
         """What the session holds."""
         async with told(WISH):
-            return [_entry(item) for item in await self._sessions.range(session)]
+            return [entry(item) for item in await self._sessions.range(session)]
 
     async def coming(self, session: str, after: str) -> AsyncGenerator[Entry]:
         """Entries of the session after that one."""
         items = self._sessions.read(session, after)
         async with aclosing(items):
             async for item in items:
-                yield _entry(item)
+                yield entry(item)
 
     async def generation(self, session: str) -> str:
         """Made at the first question; live forgets it with all else."""
@@ -117,5 +117,6 @@ class BusDesk:
         await self._bus.work.xadd(stream, {"__data__": envelope.encode(message)})
 
 
-def _entry(item: Item) -> Entry:
+def entry(item: Item) -> Entry:
+    """The item as the gateway's core knows it."""
     return Entry(item.id, item.ms, item.message, item.blob)
