@@ -147,6 +147,23 @@ async def test_what_is_being_spoken_is_not_skipped(yard: Yard) -> None:
     assert (await yard.told())[-1] == SKIPPED
 
 
+async def test_what_is_made_again_is_not_skipped(yard: Yard) -> None:
+    """A sentence that another worker has taken over in the middle is not late while it makes again what was heard."""
+    ready = await yard.put(OWN, due_in_ms=-60_000)
+    await yard.lives("a")
+    started = SpeechStarted(turn="t", no=1, epoch=0, index=0, attempt=1, text=ready.text)
+    await yard.sessions.publish("s", started)
+    await yard.sessions.publish("s", SpeechChunk(turn="t", index=0, attempt=1, chunk=0, sample_offset=0), bytes(96_000))
+    again = started.model_copy(update={"attempt": 2, "from_sample": 48_000})
+    await yard.sessions.publish("s", again)
+    yard.shift = 9_900
+    await yard.janitor.sweep()
+    assert await yard.lengths() == {OWN: 1}
+    yard.shift = 10_100
+    await yard.janitor.sweep()
+    assert (await yard.told())[-1] == SKIPPED
+
+
 async def test_a_skip_that_comes_second(yard: Yard) -> None:
     """A sentence that was spoken meanwhile is not told as skipped."""
     await yard.put(OWN, due_in_ms=-8_100)

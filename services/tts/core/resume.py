@@ -29,7 +29,8 @@ class Prior:
     base: int = 0
     """Where that engine's rendition begins."""
     sound_ms: int = 0
-    """When its newest sound was written, Unix milliseconds; 0 if there is none."""
+    """Until when it was being made for certain, Unix milliseconds: when its newest sound was written, or, where an attempt
+    makes again what was heard before, which nobody is told of, as long after its start as that sound lasts; 0 if never."""
 
 
 def fold(entries: Sequence[Told], turn: str, index: int) -> Prior:
@@ -41,8 +42,17 @@ def fold(entries: Sequence[Told], turn: str, index: int) -> Prior:
         if isinstance(message, SpeechStarted) and message.attempt > attempt:
             base = base if message.engine == engine else message.from_sample
             attempt, engine = message.attempt, message.engine
-    sounds = [ms for ms, message, _ in mine if isinstance(message, SpeechChunk)]
-    return Prior(reached, over, engine, base, max(sounds, default=0))
+    return Prior(reached, over, engine, base, max((_made_ms(ms, message) for ms, message, _ in mine), default=0))
+
+
+def _made_ms(ms: int, message: Message) -> int:
+    match message:
+        case SpeechChunk():
+            return ms
+        case SpeechStarted(from_sample=again) if again > 0:
+            return ms + again * 1_000 // AIR_RATE
+        case _:
+            return 0
 
 
 def _is_of(message: Message, turn: str, index: int) -> bool:

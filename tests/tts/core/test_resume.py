@@ -46,6 +46,14 @@ def test_a_worker_that_died() -> None:
     assert prior == Prior(150, over=False, engine="a", base=0, sound_ms=30)
 
 
+def test_what_is_made_again_is_being_made() -> None:
+    """An attempt that begins where the sound stopped has the time of that sound to make it again; a first one has none."""
+    before = [started(1), chunk(1, 0, 48_000, ms=20)]
+    ms, again, blob = started(2, at=48_000)
+    assert fold(before, "t", 0).sound_ms == 20
+    assert fold([*before, (ms + 5_000, again, blob)], "t", 0).sound_ms == 7_000
+
+
 def test_the_end_is_known() -> None:
     """An end that was published is found."""
     assert fold([started(1), chunk(1, 0, 100), ended(1, 100)], "t", 0) == Prior(100, over=True, engine="a", sound_ms=7)
