@@ -98,8 +98,7 @@ def attach(delivery: Delivery, desk: Desk, engine: Engine, workers: int) -> None
 async def speak(desk: Desk, engine: Engine, job: Job[SentenceReady]) -> None:
     """One delivery of one sentence, to its end."""
     ready, tries, why = job.message, 0, ""
-    engines = desk.engines(ready.voice)
-    after = voices.after(engines, ready.engine_at, await desk.living())
+    engines, after = desk.engines(ready.voice), None
     while tries == 0 or handover.again(why, tries, last=after is None):
         verdict, number = await desk.work.begin(job.entry, job.fence, ready.index)
         if verdict is Verdict.DONE:
@@ -109,6 +108,7 @@ async def speak(desk: Desk, engine: Engine, job: Job[SentenceReady]) -> None:
         if (bad := await _attempt(desk, engine, job, number)) is None:
             return
         tries, why = tries + 1, bad
+        after = voices.after(engines, ready.engine_at, await desk.living())
         log.warning("an engine spoke badly", engine=engine.name, turn=ready.turn, index=ready.index, reason=why)
     if after is None:
         await _drop(desk, job, why)
@@ -154,6 +154,7 @@ class Rendition:
         self._judge = Judge(start.text)
         self._chunker = Chunker(from_sample=start.from_sample, base=start.base)
         self._looked_ms = desk.clock()
+        self._announced: asyncio.Future[None] | None = None
         self.stale = False
         """Nobody wants the sentence any more; its entry has been finished."""
 
@@ -176,9 +177,14 @@ class Rendition:
             engine=self._engine.name,
             from_sample=start.from_sample,
         )
-        await self._desk.tell(ready, started)
-        if not words.speakable(start.text):
-            return None
+        self._announced = asyncio.ensure_future(self._desk.tell(ready, started))  # while the engine is asked already
+        try:
+            return await self._speak() if words.speakable(start.text) else None
+        finally:
+            await self._announced
+
+    async def _speak(self) -> str | None:
+        ready, start = self._job.message, self._start
         voice = Voice(ready.voice, voices.options(self._desk.engines(ready.voice), ready.engine_at))
         try:
             async with aclosing(self._engine.speak(start.text, voice, ready.emotion)) as pieces:
@@ -219,6 +225,8 @@ class Rendition:
     async def _publish(self, pieces: list[Piece]) -> None:
         ready = self._job.message
         for piece in pieces:
+            if self._announced:
+                await self._announced
             joins = self._start.fade and piece.number == 0
             chunk = SpeechChunk(
                 turn=ready.turn,
