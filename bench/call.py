@@ -1,6 +1,6 @@
 """What OnAir adds to a call: end of speech → first sound of the answer, less the wait for its end and the engines.
 
-python -m bench.call [--turns 40] [--calls 10] [--interrupts N] [--frame-ms 100] [--json FILE]
+python -m bench.call [--turns 40] [--calls 10] [--interrupts N] [--frame-ms 32] [--json FILE]
 """
 
 import argparse
@@ -205,7 +205,12 @@ def main() -> int:
     parser.add_argument("--turns", type=int, default=40, help="of the one call, and of all calls at once (default 40)")
     parser.add_argument("--calls", type=int, default=10, help="at once in the second row (default 10)")
     parser.add_argument("--interrupts", type=int, default=0, help="interrupt so many answers (default none)")
-    parser.add_argument("--frame-ms", type=int, default=100, help="of the microphone (default 100)")
+    parser.add_argument(
+        "--frame-ms",
+        type=int,
+        default=32,
+        help="of the microphone (default 32, as OnAir's own clients send; the original one sends 100)",
+    )
     parser.add_argument("--json", type=Path, help="write the figures there too")
     given = parser.parse_args()
     figures = asyncio.run(run(given))

@@ -10,8 +10,8 @@ from services.contract.failure import Code, Failure
 from services.contract.tts import AIR_RATE
 
 HEARD_RATE = 16_000
-FRAME = HEARD_RATE // 10
-"""Samples of one frame of the microphone."""
+FRAME = 512
+"""Samples of one frame of the microphone: 32 ms, as long as those of the detector."""
 INSTALL = "install it by `pip install 'onair[mic]'`; `onair talk` without --mic needs none"
 
 
@@ -42,7 +42,7 @@ class Devices:
     """Both, from the beginning of the block to its end. The callbacks are called by threads of the library."""
 
     def __init__(self, heard: Callable[[bytes], None], wanted: Callable[[int], bytes]) -> None:
-        """`heard`: takes 100 ms of the microphone; `wanted`: gives so many bytes for the loudspeaker."""
+        """`heard`: takes a frame of the microphone; `wanted`: gives so many bytes for the loudspeaker."""
         self._heard = heard
         self._wanted = wanted
         self._streams = ExitStack()

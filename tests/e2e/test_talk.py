@@ -153,7 +153,7 @@ def test_an_answer_is_played_sample_for_sample(browser: Browser, gateway: tuple[
     with opened(browser, url) as page:
         called(page, held)
         until(lambda: state(page) in {"listening", "hearing"})
-        assert {len(frame) for frame in held.call.sound} == {3_200}
+        assert {len(frame) for frame in held.call.sound} == {1_024}
         asked(held)
         until(lambda: state(page) == "thinking")
         held.sentence(TURN, 0, "今天是个晴天，适合出门走走。", first)

@@ -4,7 +4,7 @@ import { parse, request, voice } from '/web/talk-frame.js';
 import { headers, token } from '/web/console-link.js';
 
 const PATH = '/api/live_voice_call/chat';
-const KEPT = 50; // frames of the microphone, 5 s, that wait for the connection
+const KEPT = 156; // frames of the microphone, 5 s, that wait for the connection
 const ENDS = { 1002: 'protocol', 1003: 'protocol', 1007: 'protocol', 1009: 'protocol', 1008: 'policy', 4401: 'refused', 4404: 'nowhere', 4409: 'taken' };
 const SHUT = { 401: 'refused', 403: 'forbidden', 404: 'nowhere' };
 

@@ -1,4 +1,4 @@
-// The microphone: frames of 100 ms for the call, and how loud it is.
+// The microphone: frames of 32 ms for the call, and how loud it is.
 
 import { level } from '/web/talk-sound.js';
 
