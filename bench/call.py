@@ -22,6 +22,7 @@ from services.contract.asr import Transcribed
 from services.contract.ingest import TurnRequested
 from services.contract.tts import AIR_RATE
 from services.runtime.bus import Bus
+from services.runtime.mic import Mic
 from services.runtime.sessions import Sessions
 
 ASK = "What is the weather like today?"
@@ -80,12 +81,20 @@ class Book:
     read: dict[str, str] = field(default_factory=dict[str, str])
     """Up to where each call's session was read."""
     seen: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict[tuple[str, str], dict[str, Any]])
+    began: dict[str, int] = field(default_factory=dict[str, int])
+    """The number of each call's first sample: they are counted from the clock."""
 
     def upstream(self, kind: str, mark: str) -> dict[str, Any]:
         """What the engines were first asked of that turn."""
         if (kind, mark) not in self.seen:
             self.seen = {(line["kind"], line["mark"]): line for line in reversed(self.place.upstream())}
         return self.seen[kind, mark]
+
+    async def first(self, sid: str) -> int:
+        """The number of the call's first sample; asked for the first time before the microphone's stream is trimmed."""
+        if sid not in self.began:
+            self.began[sid] = (await Mic(self.bus).range(f"call-{sid}"))[0].at_sample
+        return self.began[sid]
 
 
 async def talk(book: Book, sid: str, turns: int, ask: bytes) -> None:
@@ -118,7 +127,7 @@ async def split(book: Book, caller: Phone, sid: str, said: Sent, told: list[Got]
     answer = content.answer(chat["text"])
     needed = len(content.tokens(answer[: answer.index(". ") + 1]))  # whole when the second sentence has begun
     whole = chat["first_ns"] + needed / book.delays.chat_rate * 1e9
-    last, waited = caller.sent_at(said.last), caller.sent_at(final.until_sample - 1)
+    last, waited = caller.sent_at(said.last), caller.sent_at(final.until_sample - 1 - await book.first(sid))
     ends = (decided, clip["received_ns"], asked, chat["received_ns"], voice["received_ns"], sound)
     begins = (waited, decided, clip["first_ns"], asked, whole, voice["first_ns"])
     parts = {part: (end - begin) / 1e6 for part, begin, end in zip(PARTS, begins, ends, strict=True)}
@@ -181,7 +190,8 @@ async def run(given: argparse.Namespace) -> dict[str, Any]:
     with stage() as place:
         note = json.loads((place.folder / "data" / "run" / "brokers.json").read_text(encoding="utf-8"))
         bus = Bus(note["work"], note["lives"])
-        for calls, turns in ((1, given.turns), (given.calls, max(5, given.turns // given.calls))):
+        many = {given.calls: max(5, given.turns // given.calls)} if given.calls > 1 else {}
+        for calls, turns in ({1: given.turns} | many).items():
             if not given.turns:
                 break
             book, name = Book(place, Delays(), bus, given.frame_ms), f"{calls} call{'s' if calls > 1 else ''} at once"
