@@ -6,6 +6,7 @@ import os
 import secrets
 import socket
 from collections.abc import Mapping
+from typing import Any, cast
 
 from redis.asyncio import Redis
 
@@ -16,6 +17,8 @@ from services.runtime.health import Health
 from services.runtime.trouble import TROUBLE, tell
 
 BEAT_S = 1.0
+DRAIN = "drain"
+"""The part under which a process that ends reports it."""
 
 
 class Presence:
@@ -56,6 +59,14 @@ class Presence:
         pipe.zremrangebyscore(streams.WORKERS, "-inf", now - streams.GONE_KEPT_MS)
         await pipe.execute()
 
+    async def alone(self) -> bool:
+        """Whether no other process of this service works on.
+
+        It says first how this one is: of several that drain at the same time, at least one finds itself alone.
+        """
+        await self.beat()
+        return not await working(self._redis, self._health.service, self._member)
+
     async def leave(self) -> None:
         """Say that it is gone."""
         if self._task:
@@ -63,3 +74,11 @@ class Presence:
             await asyncio.gather(self._task, return_exceptions=True)
         await self._redis.delete(streams.WORKER.of(self._member))
         await self._redis.zrem(streams.WORKERS, self._member)
+
+
+async def working(redis: Redis, service: str, besides: str = "") -> bool:
+    """Whether a process of that service lives and does not drain, besides that one. Raises redis errors as they are."""
+    found = cast("list[bytes]", await cast("Any", redis).zrange(streams.WORKERS, 0, -1))
+    members = [member for each in found if (member := each.decode()).startswith(f"{service}:") and member != besides]
+    bodies = await redis.mget([streams.WORKER.of(member) for member in members]) if members else []
+    return any(DRAIN not in json.loads(body)["problems"] for body in bodies if body)
