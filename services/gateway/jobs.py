@@ -27,7 +27,7 @@ from services.runtime.archive import Archive
 from services.runtime.bus import Bus, connect
 from services.runtime.clock import now_ms
 from services.runtime.config import Keep
-from services.runtime.presence import working
+from services.runtime.presence import lately
 from services.runtime.service import Service, forever, run
 from services.runtime.settings import Common
 
@@ -102,13 +102,13 @@ async def hang_up() -> dict[str, Any]:
     """End the conversations at Tavus that OnAir created and that nobody else will end; how many.
 
     Those that have lasted as long as `tavus.forget_after` says, those whose answer was lost, and all while no gateway
-    lives. Raises Failure for those that could not be ended: the next hour tries again.
+    lives, nor did a minute ago. Raises Failure for those that could not be ended: the next hour tries again.
     """
     wanted = settings()
     config, redis = wanted.common.config(), connect(wanted.common.work_url)
     api = TavusApi(Options(wanted.tavus.key, wanted.tavus.base_url, config.network.proxy_of("tavus")))
     try:
-        alone = not await working(redis, GATEWAY)
+        alone = not await lately(redis, GATEWAY)
         done = await TavusConversations(redis, api).end_forgotten(config.tavus.forget_ms, alone=alone)
     finally:
         await api.close()

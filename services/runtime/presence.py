@@ -5,7 +5,7 @@ import json
 import os
 import secrets
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from redis.asyncio import Redis
@@ -65,7 +65,10 @@ class Presence:
         It says first how this one is: of several that drain at the same time, at least one finds itself alone.
         """
         await self.beat()
-        return not await working(self._redis, self._health.service, self._member)
+        told = _texts(await cast("Any", self._redis).zrange(streams.WORKERS, 0, -1))
+        others = {member for member in told if member.startswith(f"{self._health.service}:")} - {self._member}
+        bodies = await self._redis.mget([streams.WORKER.of(member) for member in others]) if others else []
+        return all(DRAIN in json.loads(body)["problems"] for body in bodies if body)
 
     async def leave(self) -> None:
         """Say that it is gone."""
@@ -76,9 +79,14 @@ class Presence:
         await self._redis.zrem(streams.WORKERS, self._member)
 
 
-async def working(redis: Redis, service: str, besides: str = "") -> bool:
-    """Whether a process of that service lives and does not drain, besides that one. Raises redis errors as they are."""
-    found = cast("list[bytes]", await cast("Any", redis).zrange(streams.WORKERS, 0, -1))
-    members = [member for each in found if (member := each.decode()).startswith(f"{service}:") and member != besides]
-    bodies = await redis.mget([streams.WORKER.of(member) for member in members]) if members else []
-    return any(DRAIN not in json.loads(body)["problems"] for body in bodies if body)
+async def lately(redis: Redis, service: str) -> bool:
+    """Whether a process of that service lives, or vanished less than `GONE_KEPT_MS` ago and may be started again.
+
+    One that ended as it should is not counted. Raises redis errors as they are.
+    """
+    told = await cast("Any", redis).zrangebyscore(streams.WORKERS, now_ms() - streams.GONE_KEPT_MS, "+inf")
+    return any(member.startswith(f"{service}:") for member in _texts(told))
+
+
+def _texts(found: Sequence[bytes]) -> list[str]:
+    return [each.decode() for each in found]
