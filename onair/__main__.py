@@ -14,7 +14,7 @@ except ImportError:
         "or onair[client] to talk to a server elsewhere\n"
     )
     sys.exit(2)
-from onair import commands
+from onair import commands, tavus_commands
 
 EPILOG = (
     'Examples:  onair demo --once  ·  onair up --port 9000  ·  onair talk  ·  onair doctor  ·  onair try llm "Hello"\n\n'
@@ -196,6 +196,7 @@ def ingest(
 
 commands.register(app)
 app.add_typer(tries, name="try")
+app.add_typer(tavus_commands.app, name="tavus")
 
 
 def _end(sentence: str, code: int = 2) -> NoReturn:

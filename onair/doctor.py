@@ -209,7 +209,7 @@ def rooms(config: Config) -> list[Finding]:
 
 def secrets(ground: Ground) -> list[str]:
     """Everything that must not be shown."""
-    keys = ("OPENAI_API_KEY", "ASR_OPENAI_API_KEY", "TTS_OPENAI_API_KEY", "ONAIR_TOKEN")
+    keys = ("OPENAI_API_KEY", "ASR_OPENAI_API_KEY", "TTS_OPENAI_API_KEY", "TAVUS_API_KEY", "ONAIR_TOKEN")
     names = (*keys, "WORK_REDIS_URL", "LIVE_REDIS_URLS", "REDIS_URL", "OPENAI_BASE_URL")
     found = [part for name in names for part in ground.secret(name).split(",")]
     config = ground.config

@@ -57,3 +57,20 @@ class AudioHeard(Message):
     """Position of its first sample in the call: what was missing between two frames is a gap of silence."""
     language: str = ""
     """What is spoken now; empty: as the order says."""
+
+
+class ConversationCreated(Message):
+    """A conversation at Tavus that OnAir creates, and therefore ends: written down before Tavus is asked for it."""
+
+    mark: str = Field(max_length=32)
+    """Stands at the end of its name there: whose answer was lost is found by it."""
+    name: str = Field(max_length=160)
+    conversation: str = Field(default="", max_length=64)
+    """Tavus's id; empty while its answer is not here."""
+    url: str = Field(default="", max_length=500)
+    """Where people join it."""
+    max_s: int = Field(ge=1)
+    """Tavus ends it by itself after so many seconds."""
+    at_ms: int
+    by: str = Field(default="", max_length=128)
+    """Who wanted it, as in `audit`."""

@@ -42,6 +42,8 @@ AUDIT = "audit"
 """Work: what operators did, with who and when; the newest `AUDIT_KEPT`."""
 WORKERS = "workers"
 """Work: a sorted set: `<service>:<name>` of each process by the Unix milliseconds at which it last said that it lives."""
+TAVUS = "tavus"
+"""Work: a hash: mark → `ConversationCreated`, of each conversation at Tavus that OnAir created and has not ended yet."""
 CRON, CRON_TERM = "rq:onair:cron", "rq:onair:term"
 """Work: who puts in what is due by the clock; leased as a room is. All other `rq:*` keys are rq's own."""
 
@@ -58,6 +60,7 @@ TURN_KEPT_S = 24 * 3_600
 SEEN_KEPT_S = 7 * 24 * 3_600
 LEASE_MS = 3_000
 AUDIT_KEPT = 1_000
+ENDING_MS = 30_000
 GONE_KEPT_MS = 60_000
 """A process that is gone is remembered so long."""
 
@@ -114,6 +117,8 @@ GENERATION = Key("generation:<session>", "live", ("gateway",), ("gateway",))
 """A word that stands for what live holds of the session: another one after live has forgotten it."""
 TICKET = Key("ticket:<hash>", "work", ("gateway",), ("gateway",))
 """Opens one WebSocket, once, at any gateway; the SHA-256 of what the client shows, for thirty seconds."""
+ENDING = Key("ending:<mark>", "work", ("gateway",), ("gateway",))
+"""Who ends a conversation at Tavus now: one process at a time, for `ENDING_MS`."""
 KEYS = (
     PAID,
     CHAT,
@@ -137,6 +142,7 @@ KEYS = (
     ASKED,
     GENERATION,
     TICKET,
+    ENDING,
 )
 
 

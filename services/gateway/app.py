@@ -15,8 +15,22 @@ from services.contract.failure import Code, Failure
 from services.gateway.adapters import files, mp3
 from services.gateway.adapters.disk import Shelf
 from services.gateway.adapters.rq import Rq
+from services.gateway.adapters.tavus import Options, TavusApi
 from services.gateway.adapters.uvicorn import protocols
-from services.gateway.api import asr, call, chat, console, events, health, listener, pages, reports, stage, tickets
+from services.gateway.api import (
+    asr,
+    call,
+    chat,
+    console,
+    events,
+    health,
+    listener,
+    pages,
+    reports,
+    stage,
+    tavus,
+    tickets,
+)
 from services.gateway.api.console import Booth
 from services.gateway.api.guard import Guard
 from services.gateway.api.http import on_failure
@@ -29,6 +43,7 @@ from services.gateway.handlers.call import BusExchange
 from services.gateway.handlers.desk import BusDesk
 from services.gateway.handlers.hands import BusHands
 from services.gateway.handlers.panel import BusPanel
+from services.gateway.handlers.tavus import TavusConversations
 from services.gateway.handlers.tickets import BusTickets
 from services.gateway.settings import Settings
 from services.runtime.bus import Bus
@@ -68,6 +83,7 @@ def build(settings: Settings, caps: Caps | None = None) -> Service:
     booth = Booth(BusPanel(bus, rooms, pools), BusHands(bus, rooms), settings.rules, jobs)
     app = web(BusDesk(bus), service.health, persona, settings.rules, caps, rooms, booth, BusTickets(bus))
     app.include_router(reports.router(jobs, Shelf(settings.common.data), caps, _languages(settings.config)))
+    app.include_router(_tavus(service, booth, settings, caps))
     app.include_router(calls(bus, caps, settings.config, settings.call_audio))
     service.closers.append(jobs.close)
     service.loops.append(partial(serve, app, listener, caps, settings.rules))
@@ -114,6 +130,19 @@ def calls(bus: Bus, caps: Caps, config: Config, audio: str = "mp3") -> APIRouter
     }
     encode = mp3.encode if audio == "mp3" else write_wav
     return call.router(BusExchange(bus), caps, menu, encode, choices)
+
+
+def _tavus(service: Service, booth: Booth, settings: Settings, caps: Caps) -> APIRouter:
+    """The routes of Tavus; where there is a key, what was created is ended with the last gateway."""
+    config, account = settings.config, settings.tavus
+    prompts = {name: persona.prompt_in(persona.language) for name, persona in config.personas.items()}
+    if not account.key:
+        return tavus.router(None, booth, caps, prompts)
+    api = TavusApi(Options(account.key, account.base_url, config.network.proxy_of("tavus")))
+    conversations = TavusConversations(service.bus.work, api)
+    service.loops.append(partial(conversations.until_the_end, service.alone))
+    service.closers.append(api.close)
+    return tavus.router(tavus.Studio(conversations, api), booth, caps, prompts)
 
 
 def _pools(config: Config) -> tuple[str, ...]:

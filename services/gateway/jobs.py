@@ -13,10 +13,13 @@ import structlog
 from redis.exceptions import RedisError
 
 from services.contract import streams
+from services.contract.failure import Code, Failure
 from services.gateway.adapters import rq_work
 from services.gateway.adapters.disk import FOLDERS, Shelf, forget
+from services.gateway.adapters.tavus import Options, TavusApi
 from services.gateway.core.report import Material, gather
 from services.gateway.core.report_page import page
+from services.gateway.handlers.tavus import TavusConversations
 from services.gateway.settings import JobsSettings
 from services.gateway.settings import jobs as settings
 from services.runtime import logs, scripts
@@ -24,6 +27,7 @@ from services.runtime.archive import Archive
 from services.runtime.bus import Bus, connect
 from services.runtime.clock import now_ms
 from services.runtime.config import Keep
+from services.runtime.presence import lately
 from services.runtime.service import Service, forever, run
 from services.runtime.settings import Common
 
@@ -31,6 +35,7 @@ log = structlog.get_logger(__name__)
 NAME = "services.gateway.jobs"
 """Its name for rq, which imports it to do a job: `python -m` gives it another."""
 WORKER = "worker"
+GATEWAY = "gateway"
 EVERY_S = 3_600
 RENEW_S = 1.0
 STOP_S = 8.0
@@ -91,6 +96,27 @@ async def report(id_: str, room: str, language: str, since_ms: int) -> dict[str,
     path = Shelf(machine.data).write(id_, page(told, language, time.localtime().tm_gmtoff // 60))
     log.info("reported", room=room, id=id_, captions=told.sentences, law=told.law.holds)
     return {"file": f"{path.parent.name}/{path.name}", "captions": told.sentences, "law": told.law.holds}
+
+
+async def hang_up() -> dict[str, Any]:
+    """End the conversations at Tavus that OnAir created and that nobody else will end; how many.
+
+    Those that have lasted as long as `tavus.forget_after` says, those whose answer was lost, and all while no gateway
+    lives, nor did a minute ago. Raises Failure for those that could not be ended: the next hour tries again.
+    """
+    wanted = settings()
+    config, redis = wanted.common.config(), connect(wanted.common.work_url)
+    api = TavusApi(Options(wanted.tavus.key, wanted.tavus.base_url, config.network.proxy_of("tavus")))
+    try:
+        alone = not await lately(redis, GATEWAY)
+        done = await TavusConversations(redis, api).end_forgotten(config.tavus.forget_ms, alone=alone)
+    finally:
+        await api.close()
+        await redis.aclose()
+    log.info("ended forgotten conversations", ended=done.ended, over=done.over, failed=done.failed)
+    if done.failed:
+        raise Failure(Code.ENGINE_BROKEN, f"{len(done.failed)} conversations may go on; {done.failed[0]}")
+    return {"ended": len(done.ended), "over": len(done.over)}
 
 
 class Hand:
@@ -171,7 +197,8 @@ def build(wanted: JobsSettings) -> Service:
     machine = wanted.common
     machine.config()
     bus = Bus(machine.work_url, ())
-    hand, clock = Hand(bus), Clock(bus, rq_work.Cron(machine.work_url, {expire: EVERY_S}))
+    due: dict[rq_work.Work, int] = {expire: EVERY_S, **({hang_up: EVERY_S} if wanted.tavus.key else {})}
+    hand, clock = Hand(bus), Clock(bus, rq_work.Cron(machine.work_url, due))
     service = Service(machine, bus, checks={"worker": hand.check}, closers=[clock.close])
     service.loops += [hand.run, partial(forever, clock.step, RENEW_S)]
     return service

@@ -1,18 +1,30 @@
 """What the gateway takes from its environment."""
 
 import os
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from services.contract.failure import Code, Failure
 from services.gateway.core.access import Rules
 from services.gateway.core.origin import listed
 from services.runtime.config import Config
-from services.runtime.settings import Common, common, networks, number, secret
+from services.runtime.settings import Common, common, networks, number, secret, web
 
 EXPOSURES = ("", "loopback", "network")
 FORMATS = ("mp3", "wav")
+TAVUS = "https://tavusapi.com/v2"
+_KEY = re.compile(r"[\x21-\x7e]*")
+
+
+@dataclass(frozen=True)
+class TavusSettings:
+    """The account at Tavus."""
+
+    key: str = field(default="", repr=False)
+    """TAVUS_API_KEY; never logged. Empty: there is none."""
+    base_url: str = TAVUS
 
 
 @dataclass(frozen=True)
@@ -27,6 +39,7 @@ class Settings:
     rules: Rules
     call_audio: Literal["mp3", "wav"] = "mp3"
     """As what a sentence of a call is sent."""
+    tavus: TavusSettings = TavusSettings()
 
 
 def read(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -54,7 +67,17 @@ def read(environ: Mapping[str, str] = os.environ) -> Settings:
             open_networks=networks(environ, "GATEWAY_OPEN_NETWORKS"),
         ),
         call_audio="wav" if audio == "wav" else "mp3",
+        tavus=tavus(environ),
     )
+
+
+def tavus(environ: Mapping[str, str]) -> TavusSettings:
+    """The account at Tavus; raises Failure(BAD_CONFIG)."""
+    key = secret(environ, "TAVUS_API_KEY")
+    if not _KEY.fullmatch(key):
+        raise Failure(Code.BAD_CONFIG, "TAVUS_API_KEY has characters that no key has; copy it again")
+    base_url = web(environ.get("TAVUS_BASE_URL", ""), "TAVUS_BASE_URL") or TAVUS
+    return TavusSettings(key, base_url.rstrip("/"))
 
 
 @dataclass(frozen=True)
@@ -62,8 +85,9 @@ class JobsSettings:
     """The machine's part: what a job decides by is read when it begins."""
 
     common: Common
+    tavus: TavusSettings = TavusSettings()
 
 
 def jobs(environ: Mapping[str, str] = os.environ) -> JobsSettings:
     """Settings of the process that does the gateway's jobs; raises Failure(BAD_CONFIG)."""
-    return JobsSettings(common("jobs", environ))
+    return JobsSettings(common("jobs", environ), tavus(environ))

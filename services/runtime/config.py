@@ -16,6 +16,7 @@ COMING = ("bilibili", "douyin", "daily", "schedule")
 """Sources that this version does not know yet."""
 FOREVER = "forever"
 LEAST_KEPT_S = 3_600
+LEAST_HELD_S = 60
 
 
 class Part(BaseModel):
@@ -170,6 +171,29 @@ class Keep(Part):
         return None if text == FOREVER else int(seconds(text) * 1_000)
 
 
+class Tavus(Part):
+    """Conversations at Tavus."""
+
+    forget_after: str = "1h"
+    """One that OnAir created and that has lasted so long is ended by the hourly job, whoever is in it."""
+
+    @field_validator("forget_after")
+    @classmethod
+    def _long_enough(cls, text: str) -> str:
+        try:
+            enough = seconds(text) >= LEAST_HELD_S
+        except Failure as failure:
+            raise ValueError(failure.sentence) from failure
+        if not enough:
+            raise ValueError(f"{text} is too short to be meant; give a conversation 1m at least")
+        return text
+
+    @property
+    def forget_ms(self) -> int:
+        """The same in milliseconds."""
+        return int(seconds(self.forget_after) * 1_000)
+
+
 class Config(Part):
     """The whole file."""
 
@@ -182,6 +206,7 @@ class Config(Part):
     asr: Listening = Listening()
     avatar: dict[str, Options] = {}
     keep: Keep = Keep()
+    tavus: Tavus = Tavus()
 
     @model_validator(mode="after")
     def _refer(self) -> "Config":

@@ -5,7 +5,8 @@ import json
 import os
 import secrets
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 from redis.asyncio import Redis
 
@@ -16,6 +17,8 @@ from services.runtime.health import Health
 from services.runtime.trouble import TROUBLE, tell
 
 BEAT_S = 1.0
+DRAIN = "drain"
+"""The part under which a process that ends reports it."""
 
 
 class Presence:
@@ -56,6 +59,17 @@ class Presence:
         pipe.zremrangebyscore(streams.WORKERS, "-inf", now - streams.GONE_KEPT_MS)
         await pipe.execute()
 
+    async def alone(self) -> bool:
+        """Whether no other process of this service works on.
+
+        It says first how this one is: of several that drain at the same time, at least one finds itself alone.
+        """
+        await self.beat()
+        told = _texts(await cast("Any", self._redis).zrange(streams.WORKERS, 0, -1))
+        others = {member for member in told if member.startswith(f"{self._health.service}:")} - {self._member}
+        bodies = await self._redis.mget([streams.WORKER.of(member) for member in others]) if others else []
+        return all(DRAIN in json.loads(body)["problems"] for body in bodies if body)
+
     async def leave(self) -> None:
         """Say that it is gone."""
         if self._task:
@@ -63,3 +77,16 @@ class Presence:
             await asyncio.gather(self._task, return_exceptions=True)
         await self._redis.delete(streams.WORKER.of(self._member))
         await self._redis.zrem(streams.WORKERS, self._member)
+
+
+async def lately(redis: Redis, service: str) -> bool:
+    """Whether a process of that service lives, or vanished less than `GONE_KEPT_MS` ago and may be started again.
+
+    One that ended as it should is not counted. Raises redis errors as they are.
+    """
+    told = await cast("Any", redis).zrangebyscore(streams.WORKERS, now_ms() - streams.GONE_KEPT_MS, "+inf")
+    return any(member.startswith(f"{service}:") for member in _texts(told))
+
+
+def _texts(found: Sequence[bytes]) -> list[str]:
+    return [each.decode() for each in found]

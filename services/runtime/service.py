@@ -18,7 +18,7 @@ from services.runtime import janitor, logs, settings
 from services.runtime.bus import Bus
 from services.runtime.delivery import Delivery
 from services.runtime.health import Health, listen
-from services.runtime.presence import Presence
+from services.runtime.presence import DRAIN, Presence
 from services.runtime.settings import Common
 from services.runtime.trouble import TROUBLE, tell
 
@@ -57,9 +57,15 @@ class Service:
     note: dict[str, int] = field(default_factory=dict[str, int])
     """What the note of this process says besides its pid and its health port."""
     health: Health = field(init=False)
+    presence: Presence | None = field(init=False, default=None)
+    """There as soon as its loops run."""
 
     def __post_init__(self) -> None:
         self.health = Health(self.common.service)
+
+    async def alone(self) -> bool:
+        """Whether no other process of this service works on; False before this one says that it lives."""
+        return self.presence is not None and await self.presence.alone()
 
 
 def run(read: Callable[[], S], build: Callable[[S], Service]) -> NoReturn:
@@ -109,7 +115,7 @@ async def serve(service: Service) -> int:
         ended.cancel()
         return _why(tasks)
     finally:
-        service.health.report({"drain": "the service is draining"})
+        service.health.report({DRAIN: "the service is draining"})
         await _drain(service, tasks)
         server.shutdown()
         note.unlink(missing_ok=True)
@@ -131,6 +137,7 @@ def _appear(service: Service) -> None:
     here = Presence(service.bus.work, service.health, delivery.me if delivery else "", slots)
     service.closers.append(here.leave)
     here.start()
+    service.presence = here
 
 
 def _why(tasks: list[asyncio.Task[None]]) -> int:

@@ -47,6 +47,6 @@ def test_no_two_keys_share_a_name() -> None:
     """The head of each key, and each stream, is its own."""
     heads = [key.of("") for key in streams.KEYS]
     names = [stream.name.partition(":")[0] + stream.name.rpartition(":")[2] for stream in streams.WORK_STREAMS]
-    keys = [streams.AUDIT, streams.WORKERS, streams.CRON, streams.CRON_TERM]
+    keys = [streams.AUDIT, streams.TAVUS, streams.WORKERS, streams.CRON, streams.CRON_TERM]
     others = [streams.DEAD, streams.SILENCE, streams.INTERRUPTS, *keys]
     assert len(set(heads + names + others)) == len(heads + names + others)

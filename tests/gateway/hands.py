@@ -63,8 +63,8 @@ class Jobs:
 
 
 @contextmanager
-def jobs(data: Path, url: str, config: str = CONFIG) -> Generator[Jobs]:
-    """The service on that broker; whatever is left of it is killed at the end."""
+def jobs(data: Path, url: str, config: str = CONFIG, **more: str) -> Generator[Jobs]:
+    """The service on that broker, with more variables; whatever is left of it is killed at the end."""
     (data / "onair.yaml").write_text(config)
     env = {
         "PATH": os.environ["PATH"],
@@ -72,6 +72,7 @@ def jobs(data: Path, url: str, config: str = CONFIG) -> Generator[Jobs]:
         "ONAIR_DATA": str(data),
         "WORK_REDIS_URL": url,
         "JOBS_HEALTH_PORT": "0",
+        **more,
     }
     command = [sys.executable, "-m", "services.gateway.jobs"]
     with (data / "log").open("w") as log:

@@ -198,6 +198,8 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
         ),
         ("GATEWAY_OPEN_NETWORKS", "10.0.0.0/8,::/0", "'::/0', which is everybody"),
         ("CALL_AUDIO", "ogg", "CALL_AUDIO is 'ogg'; say mp3 or wav"),
+        ("TAVUS_API_KEY", "two words", "TAVUS_API_KEY has characters that no key has"),
+        ("TAVUS_BASE_URL", "tavusapi.com", "TAVUS_BASE_URL must begin with http"),
     ],
 )
 def test_a_wrong_setting_is_refused(name: str, value: str, reason: str, tmp_path: Path) -> None:

@@ -124,3 +124,11 @@ def test_how_long_things_are_kept() -> None:
 def test_what_nobody_means_to_keep_so_short(tmp_path: Path, keep: str, said: str) -> None:
     """A slip of the pen deletes nothing."""
     assert said in complaint(tmp_path, GOOD + f"keep: {keep}\n")
+
+
+def test_how_long_a_conversation_at_tavus_may_last(tmp_path: Path) -> None:
+    """An hour unless something else is said; a slip of the pen cuts nobody off."""
+    assert Config().tavus.forget_ms == 3_600_000
+    assert Config.model_validate({"tavus": {"forget_after": "90s"}}).tavus.forget_ms == 90_000
+    for text, said in (("30s", "30s is too short to be meant"), ("forever", "'forever' is no duration; write 500ms")):
+        assert f"tavus.forget_after: {said}" in complaint(tmp_path, GOOD + f"tavus: {{forget_after: {text}}}\n")

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from fastapi import APIRouter, Request, Response
@@ -20,6 +20,7 @@ from services.gateway.core.console.board import event
 from services.gateway.core.ports import Hands, Jobs, Panel
 
 log = structlog.get_logger(__name__)
+T = TypeVar("T")
 START = {
     "type": "http.response.start",
     "status": 200,
@@ -64,13 +65,20 @@ class Act:
 
     async def do(self, what: str, on: str, deed: Callable[[], Awaitable[object]]) -> Response:
         """Do it; what it fails at is written down too, and raised."""
+        await self.noted(what, on, deed)
+        return Response('{"done":true}', media_type="application/json")
+
+    async def noted(
+        self, what: str, on: str, deed: Callable[[], Awaitable[T]], how: Callable[[T], object] = lambda done: done
+    ) -> T:
+        """What doing it gave, of which `how` is written down; so is what it fails at, which is raised."""
         try:
-            how = str(await deed() or "done")
+            done = await deed()
         except Failure as failure:
             await self._note(what, on, failure.sentence, failed=True)
             raise
-        await self._note(what, on, how, failed=False)
-        return Response('{"done":true}', media_type="application/json")
+        await self._note(what, on, str(how(done) or "done"), failed=False)
+        return done
 
     async def _note(self, what: str, on: str, how: str, *, failed: bool) -> None:
         log.warning("an operator acted", who=self._who, what=what, on=on, how=how)

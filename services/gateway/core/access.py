@@ -13,7 +13,9 @@ OPEN = frozenset({"/healthz", "/readyz", "/console", "/talk"})
 """Answered to everybody: they tell nothing but that the service works, or where the token is asked for."""
 OPEN_FOLDER = "/web/"
 """What every page is made of, the same for all."""
-_OPERATORS = re.compile(r"/api/console(/.*)?|/api/tickets|/api/reports/.*|/api/rooms/[^/]+/(events|reports)|/metrics")
+_OPERATORS = re.compile(
+    r"/api/console(/.*)?|/api/tickets|/api/reports/.*|/api/tavus/.*|/api/rooms/[^/]+/(events|reports)|/metrics"
+)
 """What acts for the operator or tells of the business: an open network does not open it."""
 _PRIVATE = ("localhost", ".localhost", ".internal")
 """Names that no public domain can have, besides those without a dot."""

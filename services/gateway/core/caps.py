@@ -48,6 +48,10 @@ class Caps:
     """Consoles that are open at once."""
     order_bytes: int = 4 * KIB
     """Body of an operator's order."""
+    tavus: int = 16
+    """Requests that are put to Tavus at once."""
+    tavus_bytes: int = 256 * KIB
+    """Body of one: a prompt, or the layers of a persona."""
     calls: int = 200
     """Calls at once."""
     call_bytes: int = 512 * KIB

@@ -147,6 +147,7 @@ def test_an_open_network_comes_in_without_a_token(client: str) -> None:
         (Visit(client="192.168.1.7", host="192.168.1.2", path="/api/console/silence"), "send the operator's token"),
         (Visit(client="192.168.1.7", host="192.168.1.2", path="/api/rooms/a/events"), "send the operator's token"),
         (Visit(client="192.168.1.7", host="192.168.1.2", path="/api/tickets"), "send the operator's token"),
+        (Visit(client="192.168.1.7", host="192.168.1.2", path="/api/tavus/personas"), "send the operator's token"),
     ],
 )
 def test_an_open_network_is_no_more_than_that(visit: Visit, reason: str) -> None:

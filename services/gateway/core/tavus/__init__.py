@@ -1,0 +1,1 @@
+"""Conversations at Tavus: what a client wishes, what Tavus answers, what OnAir has to end."""
