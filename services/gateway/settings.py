@@ -27,6 +27,8 @@ class Settings:
     rules: Rules
     call_audio: Literal["mp3", "wav"] = "mp3"
     """As what a sentence of a call is sent."""
+    english_url: str = ""
+    """The database of the English partner's rows; '' is a file in ONAIR_DATA."""
 
 
 def read(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -54,6 +56,7 @@ def read(environ: Mapping[str, str] = os.environ) -> Settings:
             open_networks=networks(environ, "GATEWAY_OPEN_NETWORKS"),
         ),
         call_audio="wav" if audio == "wav" else "mp3",
+        english_url=secret(environ, "ENGLISH_DATABASE_URL"),
     )
 
 
