@@ -137,7 +137,7 @@ class Desk:
     async def _transcribed(self, request: Request) -> Response:
         teacher, caps = self._teacher, self._teacher.caps
         given = await fields(request, await body_of(request, caps.utterance_bytes + caps.form_bytes, caps.utterance_ms))
-        user, wanted = self._user(request, given), english.any_session_of({"session_id": 0} | given)
+        user, wanted = self._user(request, given), english.any_session_of(given, absent=True)
         if not isinstance(recording := given.get("audio"), bytes):
             raise Failure(Code.BAD_INPUT, "audio is missing: send a complete WAV as a file of multipart/form-data")
         wav = await teacher.recording(recording)
@@ -181,4 +181,7 @@ async def parts(headers: Headers, body: bytes) -> dict[str, object]:
         found = await parser.parse()
     except (MultiPartException, ValueError) as error:
         raise Failure(Code.BAD_INPUT, f"the form cannot be read: {error}") from error
-    return {name: await value.read() if isinstance(value, UploadFile) else value for name, value in found.multi_items()}
+    try:
+        return {name: await value.read() if isinstance(value, UploadFile) else value for name, value in found.items()}
+    finally:
+        await found.close()

@@ -84,8 +84,10 @@ def session_of(given: Mapping[str, object]) -> int:
     return _positive(given, "session_id")
 
 
-def any_session_of(given: Mapping[str, object]) -> int:
-    """The same, where ≤ 0 asks for a new one and is 0; raises Failure BAD_INPUT."""
+def any_session_of(given: Mapping[str, object], *, absent: bool = False) -> int:
+    """The same, where ≤ 0 asks for a new one and is 0, and so does nothing where it may be `absent`; raises BAD_INPUT."""
+    if absent and not given.get("session_id"):
+        return 0
     return max(0, _number(given, "session_id"))
 
 

@@ -100,6 +100,15 @@ def test_an_id_is_above_zero_unless_it_asks_for_a_new_session(value: object) -> 
     assert english.any_session_of({"session_id": value}) == 0
 
 
+def test_a_session_may_be_left_out_of_an_upload() -> None:
+    """And nowhere else."""
+    for said in ({}, {"session_id": ""}, {"session_id": None}):
+        assert english.any_session_of(said, absent=True) == 0
+        assert refusal(english.any_session_of, said).sentence == "session_id is missing"
+    assert english.any_session_of({"session_id": "9"}, absent=True) == 9
+    assert "session 9 is another user's" in english.not_his(9)
+
+
 def test_a_message_is_a_text_of_bounded_length() -> None:
     """What no database takes is replaced."""
     assert english.message_of({"msg": "I goed\0 home.\ud800"}, 20) == "I goed\ufffd home.\ufffd"
