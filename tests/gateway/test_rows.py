@@ -1,6 +1,7 @@
 """The English partner's rows in a real database: whose they are, in which order, from several processes at once."""
 
 import asyncio
+import os
 import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -44,10 +45,18 @@ asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])))
 """
 
 
-@pytest.fixture(params=["the folder", "a URL"])
+SERVER = os.environ.get("ONAIR_TEST_DATABASE_URL", "")
+"""A server's database that may be emptied, with its driver installed: then the same is asked of it."""
+
+
+@pytest.fixture(params=["the folder", "a URL", *(["a server"] if SERVER else [])])
 async def rows(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Rows]:
     """A database with nothing in it: where none is named, and where one is."""
-    made = SqlRows("" if request.param == "the folder" else f"sqlite:///{tmp_path / 'other' / 'named.db'}", tmp_path)
+    urls = {"the folder": "", "a URL": f"sqlite:///{tmp_path / 'other' / 'named.db'}", "a server": SERVER}
+    made = SqlRows(urls[str(request.param)], tmp_path)
+    if request.param == "a server":
+        async with made._engine.begin() as db:
+            await db.run_sync(META.drop_all)
     yield made
     await made.close()
 
@@ -172,8 +181,12 @@ async def test_a_database_that_is_gone_is_said_to_be(tmp_path: Path) -> None:
         ("sqlite+pysqlite:///x.db", "cannot be used here"),
     ],
 )
-def test_a_url_that_cannot_be_used_is_refused_at_the_start(url: str, said: str, tmp_path: Path) -> None:
+def test_a_url_that_cannot_be_used_is_refused_at_the_start(
+    url: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With the remedy, without the password."""
+    for driver in ("asyncpg", "aiomysql"):
+        monkeypatch.setitem(sys.modules, driver, None)
     with pytest.raises(Failure, match=said) as refused:
         SqlRows(url, tmp_path)
     assert refused.value.code is Code.BAD_CONFIG
