@@ -236,19 +236,18 @@ async def test_an_upload_that_is_too_large_is_refused_before_it_is_sent(
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
-        (lambda _: Failed(code=Code.ENGINE_MISSING, sentence="the model is not there"), "the model is not there"),
-        (lambda clip: Transcribed(utterance=clip.utterance, text="x", final=True, speaker="rejected"), "not the voice"),
+        (Failed(code=Code.ENGINE_MISSING, sentence="the model is not there"), "the model is not there"),
+        (Transcribed(utterance="u", text="x", final=True, speaker="rejected"), "not the voice"),
     ],
 )
 async def test_a_recording_that_is_not_understood_leaves_nothing(
-    broker_url: str, live_url: str, tmp_path: Path, answer: Any, why: str
+    broker_url: str, live_url: str, tmp_path: Path, answer: Message, why: str
 ) -> None:
     """400 with the recogniser's own words; no session, no row, no recording."""
     async with running(broker_url, live_url, data=tmp_path) as gateway, gateway.client() as client:
         asked = asyncio.ensure_future(client.post("/transcribe", **upload()))
         clip = await gateway.studio.clip()
-        message: Message = answer(clip)
-        await gateway.studio.tell(clip.session, message)
+        await gateway.studio.tell(clip.session, answer)
         refused = await asked
         sessions = (await client.get("/session?user_id=7")).json()
     assert (refused.status_code, why in refused.text) == (400, True)

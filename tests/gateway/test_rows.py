@@ -13,7 +13,7 @@ from sqlalchemy.schema import CreateTable
 
 from services.contract.failure import Code, Failure
 from services.gateway.adapters import rows as adapter
-from services.gateway.adapters.rows import FILE, META, SqlRows, parsed
+from services.gateway.adapters.rows import FILE, META, SqlRows, engine, parsed
 from services.gateway.core.english import NEW_IDS, Row
 from services.gateway.core.ports import Rows
 
@@ -55,8 +55,10 @@ async def rows(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator
     urls = {"the folder": "", "a URL": f"sqlite:///{tmp_path / 'other' / 'named.db'}", "a server": SERVER}
     made = SqlRows(urls[str(request.param)], tmp_path)
     if request.param == "a server":
-        async with made._engine.begin() as db:
+        beside = engine(parsed(SERVER, tmp_path))
+        async with beside.begin() as db:
             await db.run_sync(META.drop_all)
+        await beside.dispose()
     yield made
     await made.close()
 
@@ -125,8 +127,12 @@ async def test_two_gateways_write_into_one_file_at_once(tmp_path: Path) -> None:
     """Both make the tables, claim the same sessions and write: each session has one owner, every row is there, none twice."""
     count = 200
     argv = (sys.executable, "-c", WRITER, str(tmp_path))
-    pipes = {"stdin": asyncio.subprocess.PIPE, "stdout": asyncio.subprocess.PIPE}
-    writers = [await asyncio.create_subprocess_exec(*argv, str(me), str(count), cwd=ROOT, **pipes) for me in (1, 2)]
+    writers = [
+        await asyncio.create_subprocess_exec(
+            *argv, str(me), str(count), cwd=ROOT, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        )
+        for me in (1, 2)
+    ]
     told = await asyncio.gather(*(writer.communicate(b"go\n") for writer in writers))
     assert [writer.returncode for writer in writers] == [0, 0]
     won = [int(out) for out, _ in told]
@@ -146,7 +152,8 @@ async def test_a_writer_waits_for_another_one(tmp_path: Path) -> None:
     """As long as the other holds the file; readers do not wait."""
     rows = SqlRows("", tmp_path)
     await rows.claim(7, 9, 1)
-    async with rows._begin(write=True) as db:
+    other = engine(parsed("", tmp_path))
+    async with other.begin() as db:
         waiting = asyncio.ensure_future(rows.add(said(9, 7, "later")))
         assert await rows.rows(7, 9, NEWEST) == []
         await db.execute(adapter.SESSIONS.insert().values(id=10, user_id=7, at_ms=2))
@@ -154,6 +161,7 @@ async def test_a_writer_waits_for_another_one(tmp_path: Path) -> None:
     await waiting
     assert [row.data for row in await rows.rows(7, 9, NEWEST)] == ["later"]
     await rows.close()
+    await other.dispose()
 
 
 async def test_a_database_that_is_gone_is_said_to_be(tmp_path: Path) -> None:
