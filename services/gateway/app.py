@@ -13,7 +13,8 @@ from fastapi import APIRouter, FastAPI
 
 from services.contract.failure import Code, Failure
 from services.gateway.adapters import files, mp3
-from services.gateway.adapters.disk import Shelf
+from services.gateway.adapters.disk import Shelf, Tapes
+from services.gateway.adapters.rows import SqlRows
 from services.gateway.adapters.rq import Rq
 from services.gateway.adapters.tavus import Options, TavusApi
 from services.gateway.adapters.uvicorn import protocols
@@ -22,6 +23,7 @@ from services.gateway.api import (
     call,
     chat,
     console,
+    english,
     events,
     health,
     listener,
@@ -30,10 +32,13 @@ from services.gateway.api import (
     stage,
     tavus,
     tickets,
+    users,
 )
 from services.gateway.api.console import Booth
+from services.gateway.api.cors import Cors
 from services.gateway.api.guard import Guard
 from services.gateway.api.http import on_failure
+from services.gateway.api.teacher import Teacher
 from services.gateway.core.access import Rules, may_listen
 from services.gateway.core.backchannel import Backchannels
 from services.gateway.core.call_words import Menu
@@ -75,17 +80,21 @@ def build(settings: Settings, caps: Caps | None = None) -> Service:
     for redis in (bus.work, *bus.lives):
         redis.connection_pool.max_connections = followed
     _allow_files(caps.connections + followed * (1 + len(bus.lives)) + SPARE_FILES)
+    rows = SqlRows(settings.english_url, settings.common.data)
     listener = listen(settings.host, settings.port)
     _tell_open(settings.rules)
     service = Service(settings.common, bus, note={"port": int(listener.getsockname()[1])})
     rooms, pools = tuple(settings.config.rooms), _pools(settings.config)
     jobs = Rq(settings.common.work_url)
     booth = Booth(BusPanel(bus, rooms, pools), BusHands(bus, rooms), settings.rules, jobs)
-    app = web(BusDesk(bus), service.health, persona, settings.rules, caps, rooms, booth, BusTickets(bus))
+    desk = BusDesk(bus)
+    app = web(desk, service.health, persona, settings.rules, caps, rooms, booth, BusTickets(bus))
     app.include_router(reports.router(jobs, Shelf(settings.common.data), caps, _languages(settings.config)))
     app.include_router(_tavus(service, booth, settings, caps))
+    app.include_router(lessons(Teacher(desk, rows, Tapes(settings.common.data), caps), settings.rules))
     app.include_router(calls(bus, caps, settings.config, settings.call_audio))
-    service.closers.append(jobs.close)
+    service.warns["rows"] = rows.check
+    service.closers += [jobs.close, rows.close]
     service.loops.append(partial(serve, app, listener, caps, settings.rules))
     return service
 
@@ -104,6 +113,7 @@ def web(
     app = FastAPI(title="OnAir", docs_url=None, redoc_url=None)
     app.add_exception_handler(Failure, on_failure)
     app.add_middleware(Guard, rules=rules, tickets=passes)
+    app.add_middleware(Cors, rules=rules)
     heard = listener.router(desk, caps, frozenset(rooms))
     shows = (stage.router(desk, caps, rooms), events.router(desk, caps, rooms), pages.router(rooms), heard)
     for routes in (asr.router(desk, caps), chat.router(desk, caps, persona), *shows, health.router(state)):
@@ -113,6 +123,14 @@ def web(
     if passes:
         app.include_router(tickets.router(passes))
     return app
+
+
+def lessons(teacher: Teacher, rules: Rules) -> APIRouter:
+    """The routes of the English partner, and of its users' tokens."""
+    routes = APIRouter()
+    routes.include_router(english.router(teacher, rules))
+    routes.include_router(users.router(rules))
+    return routes
 
 
 def calls(bus: Bus, caps: Caps, config: Config, audio: str = "mp3") -> APIRouter:

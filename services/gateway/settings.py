@@ -40,6 +40,8 @@ class Settings:
     call_audio: Literal["mp3", "wav"] = "mp3"
     """As what a sentence of a call is sent."""
     tavus: TavusSettings = TavusSettings()
+    english_url: str = ""
+    """The database of the English partner's rows; '' is a file in ONAIR_DATA."""
 
 
 def read(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -68,6 +70,7 @@ def read(environ: Mapping[str, str] = os.environ) -> Settings:
         ),
         call_audio="wav" if audio == "wav" else "mp3",
         tavus=tavus(environ),
+        english_url=secret(environ, "ENGLISH_DATABASE_URL"),
     )
 
 

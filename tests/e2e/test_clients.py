@@ -27,6 +27,7 @@ UNDESCRIBED = {
     ("GET", "/web/{name}"),
     ("WS", "/api/live_voice_call/chat"),
     ("WS", "/api/rooms/{room}/stage"),
+    ("WS", "/chat"),
     ("WS", "/ws"),
 }
 """Pages and sockets."""

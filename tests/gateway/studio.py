@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import httpx2
@@ -14,8 +15,11 @@ from services.contract.ingest import TurnRequested
 from services.contract.llm import AnswerEnded, SentenceReady
 from services.contract.message import Message
 from services.contract.tts import SpeechChunk, SpeechEnded, SpeechStarted
+from services.gateway.adapters.disk import Tapes
+from services.gateway.adapters.rows import SqlRows
 from services.gateway.api.console import Booth
-from services.gateway.app import calls, listen, serve, web
+from services.gateway.api.teacher import Teacher
+from services.gateway.app import calls, lessons, listen, serve, web
 from services.gateway.core.access import Rules
 from services.gateway.core.caps import Caps
 from services.gateway.handlers.desk import BusDesk
@@ -125,12 +129,16 @@ async def running(
     desk: type[BusDesk] = BusDesk,
     rooms: Sequence[str] = (),
     pools: Sequence[str] = (),
+    data: Path | None = None,
 ) -> AsyncGenerator[Gateway]:
-    """A gateway on a free port, with its studio."""
+    """A gateway on a free port, with its studio; with a folder it gives lessons too."""
     bus, behind, health = Bus(work, [live]), Bus(work, [live]), Health("gateway")
     rules = rules or Rules()
     booth = Booth(BusPanel(bus, rooms, pools), BusHands(bus, rooms), rules)
     app = web(desk(bus), health, "friend", rules, caps or Caps(), rooms, booth, BusTickets(bus))
+    rows = SqlRows("", data) if data else None
+    if rows and data:
+        app.include_router(lessons(Teacher(desk(bus), rows, Tapes(data), caps or Caps()), rules))
     app.include_router(calls(bus, caps or Caps(), CONFIG, "wav"))
     listener = listen("127.0.0.1", 0)
     port = int(listener.getsockname()[1])
@@ -141,5 +149,7 @@ async def running(
         server.cancel()
         with suppress(asyncio.CancelledError):
             await server
+        if rows:
+            await rows.close()
         await bus.close()
         await behind.close()

@@ -10,8 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.contract.failure import Code, Failure
 from services.gateway.adapters import disk
-from services.gateway.adapters.disk import Forgotten, Shelf, forget
+from services.gateway.adapters.disk import AUDIO, FOLDERS, Forgotten, Shelf, Tapes, forget
+from services.gateway.core.english import SILENCE, SILENCE_WAV, is_recording
+from services.runtime.config import Keep
 
 NOW_MS, DAY_MS = 1_700_000_000_000, 86_400_000
 NAMES = st.sampled_from(["a", "b.wav", ".c", "语音", "d e"])
@@ -136,3 +139,50 @@ async def test_no_other_id_opens_anything(tmp_path: Path, id_: str, monkeypatch:
     assert await Shelf(tmp_path).read(id_) is None
     with pytest.raises(ValueError, match="no id of a report"):
         Shelf(tmp_path).write(id_, "<p>")
+
+
+async def test_a_recording_is_kept_under_a_name_of_its_own(tmp_path: Path) -> None:
+    """Whole, without a draft; the same sound twice is two recordings; silence needs no file."""
+    tapes = Tapes(tmp_path)
+    names = [await tapes.keep(b"RIFF"), await tapes.keep(b"RIFF")]
+    assert len({*names}) == 2
+    assert all(map(is_recording, names))
+    assert {path.name for path in (tmp_path / AUDIO).iterdir()} == {*names}
+    assert [await tapes.read(name) for name in names] == [b"RIFF", b"RIFF"]
+    assert await tapes.read(SILENCE) == SILENCE_WAV
+    assert await tapes.read(SILENCE.replace("0", "1")) is None
+
+
+async def test_a_recording_expires_by_the_policy_of_its_folder(tmp_path: Path) -> None:
+    """What `keep.audio` says is what the hourly job forgets there; a name that is forgotten is nobody's."""
+    tapes = Tapes(tmp_path)
+    old, new = await tapes.keep(b"old"), await tapes.keep(b"new")
+    aged(tmp_path / AUDIO / old, 8 * DAY_MS)
+    aged(tmp_path / AUDIO / new, 6 * DAY_MS)
+    kept_ms = Keep().ms(AUDIO)
+    assert AUDIO in FOLDERS
+    assert kept_ms == 7 * DAY_MS
+    assert forget(tmp_path / AUDIO, NOW_MS - kept_ms) == Forgotten(1, 3)
+    assert [await tapes.read(name) for name in (old, new)] == [None, b"new"]
+
+
+@pytest.mark.parametrize(
+    "name", ["", "..", "../secret.wav", f"{SILENCE}/../../x", f"{SILENCE}\0", "/etc/passwd", "x.wav"]
+)
+async def test_no_other_name_opens_a_recording(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It never reaches the disk."""
+    put(tmp_path / "secret.wav")
+
+    def opened(_: Path) -> bytes:
+        raise AssertionError
+
+    monkeypatch.setattr(Path, "read_bytes", opened)
+    assert await Tapes(tmp_path).read(name) is None
+
+
+async def test_a_disk_that_takes_nothing_is_a_failure(tmp_path: Path) -> None:
+    """With the folder's name and the reason."""
+    (tmp_path / AUDIO).write_text("no folder")
+    with pytest.raises(Failure, match="audio of ONAIR_DATA") as failed:
+        await Tapes(tmp_path).keep(b"RIFF")
+    assert failed.value.code is Code.INTERNAL

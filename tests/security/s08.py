@@ -38,6 +38,7 @@ ROUTES = (
     "GET /web/{}", "GET /rooms/{}", "GET /api/reports/{}", "GET /console/{}", "GET /{}", "POST /api/rooms/{}/events",
     "POST /api/rooms/{}/reports", "GET /api/chat?last_event_id={}", "POST /api/asr?language={}", "WS /api/rooms/{}/stage",
     "WS /api/live_voice_call/chat?sid={}", "WS /api/live_voice_call/chat?sid=x&resume={}:0:0", "WS /ws?v={}", "WS /{}",
+    "GET /audio/{}", "GET /message?user_id=7&session_id={}", "POST /reply?user_id=7&session_id={}&msg=x", "WS /chat?user_id={}&session_id=0",
 )  # fmt: skip
 AT_ONCE = 16
 

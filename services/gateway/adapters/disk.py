@@ -1,15 +1,19 @@
-"""The folders of ONAIR_DATA that people fill: finished reports, and what is forgotten when its time has come."""
+"""The folders of ONAIR_DATA that people fill: reports, recordings, and what is forgotten when its time has come."""
 
 import asyncio
 import os
 import re
 import stat
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-REPORTS = "reports"
-FOLDERS = ("recordings", "audio", REPORTS)
+from services.contract.failure import Code, Failure
+from services.gateway.core.english import SILENCE, SILENCE_WAV, is_recording
+
+REPORTS, AUDIO = "reports", "audio"
+FOLDERS = ("recordings", AUDIO, REPORTS)
 """What expires by policy; nothing else of ONAIR_DATA is ever looked at."""
 _ID = re.compile(r"[0-9a-f]{16}")
 
@@ -36,17 +40,51 @@ class Shelf:
         """Put it there whole or not at all: a reader never sees a part of it."""
         if not _ID.fullmatch(id_):
             raise ValueError(f"{id_!r} is no id of a report")
-        self._folder.mkdir(parents=True, exist_ok=True)
-        path, draft = self._folder / f"{id_}.html", self._folder / f".{id_}.{os.getpid()}.tmp"
+        return _put(self._folder / f"{id_}.html", html.encode())
+
+
+class Tapes:
+    """Recordings of the English partner, each under a name that nobody guesses; they expire as `keep.audio` says."""
+
+    def __init__(self, data: Path) -> None:
+        self._folder = data / AUDIO
+
+    async def read(self, name: str) -> bytes | None:
+        """The WAV of that name; None if there is none (any more). A name that is none of ours opens nothing."""
+        return SILENCE_WAV if name == SILENCE else await asyncio.to_thread(self._read, name)
+
+    def _read(self, name: str) -> bytes | None:
+        if not is_recording(name):
+            return None
         try:
-            with draft.open("wb") as file:
-                file.write(html.encode())
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
-        return path
+            return (self._folder / name).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    async def keep(self, wav: bytes) -> str:
+        """Put it there under a new name; raises Failure INTERNAL where the disk does not take it."""
+        name = f"{uuid.uuid4()}.wav"
+        try:
+            await asyncio.to_thread(_put, self._folder / name, wav)
+        except OSError as error:
+            sentence = f"the recording cannot be kept in {AUDIO} of ONAIR_DATA: {error.strerror}"
+            raise Failure(Code.INTERNAL, sentence, retryable=True) from error
+        return name
+
+
+def _put(path: Path, body: bytes) -> Path:
+    """Whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.stem}.{os.getpid()}.tmp")
+    try:
+        with draft.open("wb") as file:
+            file.write(body)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    return path
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,13 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
+from websockets.http11 import Request
 
 from services.contract.failure import Code
 from services.gateway.adapters.uvicorn_door import Door, Drain
 from services.gateway.core.access import Rules
 from services.gateway.core.caps import Caps
+from services.gateway.core.english import CHAT
 from services.gateway.core.rates import Bucket
 from services.runtime.clock import now_ms
 
@@ -144,6 +146,7 @@ class Socket(WebSocketsSansIOProtocol):
         self.close_timeout = caps.goodbye_ms / 1_000
         self._bytes = Bucket(caps.uplink_burst_bytes, caps.uplink_bytes_a_second)
         self._frames = Bucket(caps.uplink_burst_frames, caps.uplink_frames_a_second)
+        self._whole_ms = caps.message_ms
         self._many = False
         self._due: asyncio.TimerHandle | None = None
         self._drain = Drain(door, self.loop, "")
@@ -172,11 +175,20 @@ class Socket(WebSocketsSansIOProtocol):
             if self.close_sent or self.transport.is_closing():
                 super().data_received(part)
                 continue
-            self._due = self._due or self.loop.call_later(self._door.caps.message_ms / 1_000, self._late)
+            self._due = self._due or self.loop.call_later(self._whole_ms / 1_000, self._late)
             fits = self._bytes.take(len(part), now_ms())
             super().data_received(part)
             if not fits or self._many:
                 self._end("too_much", "you send more than is allowed: slow down, then connect again")
+
+    def handle_connect(self, event: Request) -> None:
+        """A lesson's messages are whole recordings."""
+        if event.path.partition("?")[0] == CHAT:
+            caps = self._door.caps
+            self.conn.max_message_size = caps.utterance_bytes
+            self._bytes = Bucket(2 * caps.utterance_bytes, caps.utterance_bytes_a_second)
+            self._whole_ms = caps.utterance_ms
+        super().handle_connect(event)
 
     def handle_cont(self, event: Frame) -> None:
         """A part of a message."""

@@ -20,6 +20,7 @@ from services.runtime.clock import now_ms
 
 log = structlog.get_logger(__name__)
 LANGUAGE_MAX = 3
+REJECTED = "rejected"
 REJECTED_SPEAKER = "None"
 """The protocol's answer for a voice that is not the enrolled one: this word."""
 PARAMETERS = [
@@ -80,28 +81,32 @@ def _language(request: Request) -> str:
 
 
 async def recognised(desk: Desk, caps: Caps, wav: bytes, language: str = "") -> str:
-    """The clip's text; raises the Failure of whoever failed at it, ENGINE_SILENT if nobody answers in time."""
+    """The clip's text, or what the protocol says of a rejected speaker; raises as `transcribed`."""
+    heard = await transcribed(desk, caps, wav, language)
+    return REJECTED_SPEAKER if heard.speaker == REJECTED else heard.text
+
+
+async def transcribed(desk: Desk, caps: Caps, wav: bytes, language: str = "") -> Transcribed:
+    """What was heard in it; raises the Failure of whoever failed at it, ENGINE_SILENT if nobody answers in time."""
     name = secrets.token_hex(8)
     clip = ClipHeard(
         session=f"asr-{name}", utterance=name, language=language, deadline_ms=now_ms() + caps.clip_ms, trace=name
     )
     try:
         await desk.listen(clip, wav)
-        return await within(clip.deadline_ms - now_ms(), _text(desk, clip))
+        return await within(clip.deadline_ms - now_ms(), _heard(desk, clip))
     except TimeoutError as error:
         sentence = f"the clip was not recognised within {caps.clip_ms / 1_000:.0f} s; is the asr service running?"
         raise Failure(Code.ENGINE_SILENT, sentence, retryable=True) from error
 
 
-async def _text(desk: Desk, clip: ClipHeard) -> str:
+async def _heard(desk: Desk, clip: ClipHeard) -> Transcribed:
     async with aclosing(desk.follow(clip.session)) as entries:
         async for message, _ in entries:
             log.debug("heard", session=clip.session, message=message.type)
             match message:
-                case Transcribed(final=True, speaker="rejected"):
-                    return REJECTED_SPEAKER
-                case Transcribed(final=True, text=text):
-                    return text
+                case Transcribed(final=True):
+                    return message
                 case Failed():
                     raise Failure(message.code, message.sentence, retryable=message.retryable)
                 case _:

@@ -63,6 +63,15 @@ def refused(failure: Failure, throttle: Throttle | None = None) -> Response:
     )
 
 
+def plain(failure: Failure) -> Response:
+    """The failure as the English partner's protocol tells it: 400 and the reason; who is not let in gets 401."""
+    REJECTED.labels("gateway", failure.code.value).inc()
+    log.info("refused", code=failure.code, reason=failure.sentence)
+    status = 401 if failure.code is Code.UNAUTHORIZED else 400
+    body = failure.sentence.encode("utf-8", "replace")
+    return Response(body, status, answers.headers(failure.code), media_type="text/plain; charset=utf-8")
+
+
 async def on_failure(_: Request, error: Exception) -> Response:
     """Every Failure that a route raises is told to the caller."""
     assert isinstance(error, Failure)  # noqa: S101  it is registered for Failure alone

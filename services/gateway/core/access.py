@@ -1,12 +1,14 @@
-"""Who may come in: this machine without a token, everybody else with the operator's."""
+"""Who may come in: this machine without a token, everybody else with the operator's, a student with one of his own."""
 
 import hmac
 import re
+from base64 import urlsafe_b64encode
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from urllib.parse import urlsplit
 
 from services.contract.failure import Code, Failure
+from services.gateway.core import english
 from services.gateway.core.origin import host_in, host_of, hosts_of, origin_of
 
 OPEN = frozenset({"/healthz", "/readyz", "/console", "/talk"})
@@ -14,9 +16,11 @@ OPEN = frozenset({"/healthz", "/readyz", "/console", "/talk"})
 OPEN_FOLDER = "/web/"
 """What every page is made of, the same for all."""
 _OPERATORS = re.compile(
-    r"/api/console(/.*)?|/api/tickets|/api/reports/.*|/api/tavus/.*|/api/rooms/[^/]+/(events|reports)|/metrics"
+    r"/api/console(/.*)?|/api/tickets|/api/users/.*|/api/reports/.*|/api/tavus/.*"
+    r"|/api/rooms/[^/]+/(events|reports)|/metrics"
 )
 """What acts for the operator or tells of the business: an open network does not open it."""
+_USER = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
 _PRIVATE = ("localhost", ".localhost", ".internal")
 """Names that no public domain can have, besides those without a dot."""
 
@@ -33,6 +37,10 @@ class Rules:
     """Pages of other places that may come in, each as a browser says it."""
     open_networks: tuple[IPv4Network | IPv6Network, ...] = ()
     """Whose clients come in without a token."""
+
+    def pages(self, path: str) -> frozenset[str]:
+        """Pages of other places that may ask there."""
+        return self.origins or (english.PAGES if english.serves(path) else frozenset())
 
 
 @dataclass(frozen=True)
@@ -80,7 +88,7 @@ def check(visit: Visit, rules: Rules) -> None:
     have: a public name in `Host` is DNS rebinding, one in `Origin` a foreign page that spends the operator's money. The
     page that opens a WebSocket is our own or a listed one, letter by letter.
     """
-    if _has_token(visit, rules):
+    if _has_token(visit, rules) or student(visit, rules):
         return
     local = rules.loopback or is_loopback(visit.client)
     if not visit.ticket:
@@ -118,6 +126,31 @@ def who(visit: Visit, rules: Rules) -> str:
     return f"{'token' if _has_token(visit, rules) else 'this machine'}, {visit.client or 'unknown'}"
 
 
+def token_of(user: int, token: str) -> str:
+    """The token with which this user, and nobody else, takes lessons: good until the operator's own is changed."""
+    return f"{user}.{_signature(user, token)}"
+
+
+def student(visit: Visit, rules: Rules) -> int:
+    """Whose token is shown, on a path where such tokens are good; 0 for nobody's."""
+    user, _, signature = visit.authorization.removeprefix("Bearer ").partition(".")
+    if not (rules.token and english.serves(visit.path) and _USER.fullmatch(user)):
+        return 0
+    good = hmac.compare_digest(signature.encode(), _signature(int(user), rules.token).encode())
+    return int(user) if good else 0
+
+
+def only_for(user: int, visit: Visit, rules: Rules) -> None:
+    """Raises Failure UNAUTHORIZED where the token that is shown is another user's."""
+    if (shown := student(visit, rules)) and shown != user:
+        raise Failure(Code.UNAUTHORIZED, f"this is the token of user {shown}, which opens nothing of user {user}")
+
+
+def _signature(user: int, token: str) -> str:
+    made = hmac.digest(token.encode(), f"onair user {user}".encode(), "sha256")
+    return urlsafe_b64encode(made).decode().rstrip("=")
+
+
 def _has_token(visit: Visit, rules: Rules) -> bool:
     given = visit.authorization.encode()
     return bool(rules.token) and hmac.compare_digest(given, f"Bearer {rules.token}".encode())
@@ -132,7 +165,7 @@ def _is_open_to(visit: Visit, rules: Rules) -> bool:
 
 def _may_ask(visit: Visit, rules: Rules, *, local: bool) -> bool:
     """Whether a page from there may: a WebSocket's is ours or listed; what else a page of this machine asks cannot be read by it."""
-    if visit.origin in rules.origins or visit.origin == origin_of(visit.scheme, visit.host):
+    if visit.origin in rules.pages(visit.path) or visit.origin == origin_of(visit.scheme, visit.host):
         return True
     return local and not visit.socket and _is_private(host_in(visit.origin))
 

@@ -68,6 +68,18 @@ class Caps:
     connections: int = 4_000
     connections_each: int = 64
     """Of one client. This machine itself may have all."""
+    lessons: int = 32
+    """WebSockets of the English partner at once, and as many uploads."""
+    utterance_bytes: int = 8 * MIB
+    """A recording: four minutes at 16 kHz."""
+    utterance_ms: int = 30_000
+    """It is whole by then."""
+    utterance_bytes_a_second: int = MIB
+    """Of one client, after twice the largest at once."""
+    form_bytes: int = 64 * KIB
+    """Of a form besides its recording."""
+    told_rows: int = 1_000
+    """Messages of one session, and sessions of one user, that are told: the newest."""
     head_ms: int = 10_000
     """A request's headers have come by then, or it is closed."""
     head_bytes: int = 64 * KIB

@@ -8,6 +8,7 @@ from services.contract.gateway import ClipHeard
 from services.contract.ingest import LiveEvent, TurnRequested
 from services.contract.message import Message
 from services.gateway.core.call_words import Order
+from services.gateway.core.english import Row
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,46 @@ class Shelf(Protocol):
 
     async def read(self, id_: str) -> bytes | None:
         """The report of that id, HTML in UTF-8; None if there is none. An id that is none of ours opens nothing."""
+        ...
+
+
+class Tapes(Protocol):
+    """Where the English partner's recordings lie, until `keep.audio` has passed."""
+
+    async def read(self, name: str) -> bytes | None:
+        """The WAV of that name; None if there is none (any more). A name that is none of ours opens nothing."""
+        ...
+
+    async def keep(self, wav: bytes) -> str:
+        """Put it there under a new name; raises Failure INTERNAL where the disk does not take it."""
+        ...
+
+
+class Rows(Protocol):
+    """The English partner's conversations. Raises Failure ENGINE_MISSING while the database does not answer."""
+
+    async def claim(self, user: int, session: int, at_ms: int) -> int:
+        """The session, which is this user's from now on; 0: a new one. Raises Failure UNAUTHORIZED if it is another's."""
+        ...
+
+    async def owner(self, session: int) -> int | None:
+        """Whose session that is; None if it is nobody's."""
+        ...
+
+    async def sessions(self, user: int, newest: int) -> list[int]:
+        """His newest sessions, the oldest of them first."""
+        ...
+
+    async def add(self, row: Row) -> Row:
+        """Write a row down; the same with its id."""
+        ...
+
+    async def rows(self, user: int, session: int, newest: int) -> list[Row]:
+        """The newest rows of his session by id; none of a session that is not his."""
+        ...
+
+    async def heard_by(self, audio: str) -> int | None:
+        """Whose session has the recording of that name; None if none has."""
         ...
 
 

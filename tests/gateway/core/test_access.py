@@ -5,7 +5,19 @@ from ipaddress import ip_network
 import pytest
 
 from services.contract.failure import Code, Failure
-from services.gateway.core.access import Rules, Visit, check, is_loopback, is_open, may_listen, same_page, who
+from services.gateway.core.access import (
+    Rules,
+    Visit,
+    check,
+    is_loopback,
+    is_open,
+    may_listen,
+    only_for,
+    same_page,
+    student,
+    token_of,
+    who,
+)
 
 TOKEN = "correct horse"  # noqa: S105  a test's own
 OPEN, LOCKED, PUBLISHED = Rules(), Rules(token=TOKEN), Rules(loopback=True)
@@ -160,3 +172,91 @@ def test_an_ipv4_client_of_a_socket_for_both_is_itself() -> None:
     """::ffff:127.0.0.1 is this machine."""
     assert is_loopback("::ffff:127.0.0.1")
     assert not is_loopback("::ffff:10.0.0.1")
+
+
+PAGE_8080 = "http://localhost:8080"
+LISTED = Rules(origins=frozenset({"https://onair.example"}))
+
+
+def lesson(
+    path: str = "/chat", *, origin: str = "", authorization: str = "", client: str = "127.0.0.1", socket: bool = True
+) -> Visit:
+    return Visit(client, f"{client}:8000", origin, authorization, path=path, socket=socket)
+
+
+@pytest.mark.parametrize("origin", [PAGE_8080, "http://127.0.0.1:8080"])
+def test_the_original_pages_open_a_lesson_and_nothing_else(origin: str) -> None:
+    """Where no origins are named; letter by letter, and on no other path."""
+    check(lesson(origin=origin), OPEN)
+    check(lesson("/session", origin=origin, socket=False, client="192.168.1.7"), HOME)
+    for page in (origin.replace("8080", "8081"), origin.replace("http", "https"), f"{origin}.evil.example"):
+        with pytest.raises(Failure, match="is not this machine"):
+            check(lesson(origin=page), OPEN)
+    for path in ("/ws", "/api/live_voice_call/chat", "/chat/x"):
+        with pytest.raises(Failure, match="is not this machine"):
+            check(lesson(path, origin=origin), OPEN)
+
+
+def test_named_origins_take_the_place_of_the_original_pages() -> None:
+    """As for every WebSocket."""
+    check(lesson(origin="https://onair.example"), LISTED)
+    with pytest.raises(Failure, match="is not this machine"):
+        check(lesson(origin=PAGE_8080), LISTED)
+    assert LISTED.pages("/chat") == LISTED.pages("/ws") == LISTED.origins
+    assert (len(OPEN.pages("/audio/x.wav")), len(OPEN.pages("/ws"))) == (2, 0)
+
+
+def test_a_users_token_opens_his_lessons() -> None:
+    """From anywhere, on the partner's paths; for his own id alone."""
+    mine = f"Bearer {token_of(7, TOKEN)}"
+    for path in ("/chat", "/session", "/audio/x.wav"):
+        seen = lesson(path, authorization=mine, client="203.0.113.9", origin="https://anywhere.example")
+        check(seen, LOCKED)
+        assert student(seen, LOCKED) == 7
+        only_for(7, seen, LOCKED)
+        with pytest.raises(Failure, match="nothing of user 8"):
+            only_for(8, seen, LOCKED)
+    only_for(8, lesson(), LOCKED)
+
+
+@pytest.mark.parametrize("path", ["/api/chat", "/api/console", "/api/users/8/token", "/metrics", "/ws", "/rooms/demo"])
+def test_a_users_token_opens_nothing_else(path: str) -> None:
+    """It is a stranger's there."""
+    with pytest.raises(Failure, match="Authorization: Bearer"):
+        check(lesson(path, authorization=f"Bearer {token_of(7, TOKEN)}", client="203.0.113.9"), LOCKED)
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        "",
+        "7",
+        "7.",
+        "7.x",
+        "07.{}",
+        "8.{}",
+        "0.{}",
+        "-7.{}",
+        "７.{}",
+        "7.{}x",
+        "7.{} ",
+        " 7.{}",
+        "7\n.{}",
+        "9" * 400 + ".{}",
+    ],
+)
+def test_a_forged_token_is_nobodys(shown: str) -> None:
+    """Another id, another form of the same id, another signature; and none is good where the operator has no token."""
+    signature = token_of(7, TOKEN).partition(".")[2]
+    forged = lesson(authorization=f"Bearer {shown.format(signature)}", client="203.0.113.9")
+    assert student(forged, LOCKED) == 0
+    with pytest.raises(Failure, match="Authorization: Bearer"):
+        check(forged, LOCKED)
+    assert student(lesson(authorization=f"Bearer {token_of(7, '')}"), OPEN) == 0
+    assert student(lesson(authorization=f"Bearer {token_of(7, 'old')}"), LOCKED) == 0
+
+
+def test_the_operator_gives_tokens_out() -> None:
+    """An open network does not."""
+    with pytest.raises(Failure, match="Authorization: Bearer"):
+        check(lesson("/api/users/7/token", client="192.168.1.7", socket=False), HOME)
