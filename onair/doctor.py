@@ -22,7 +22,7 @@ from onair.up import load
 from services.contract.failure import Failure
 from services.runtime.config import Config
 from services.runtime.engines import Hearing, OpenAI, Speaking
-from services.runtime.settings import HEALTH_PORTS, networks, number, secret
+from services.runtime.settings import HEALTH_PORTS, networks, number, ports, secret
 
 LIMIT_S = 4.5
 """For all probes together."""
@@ -178,16 +178,23 @@ def _ports(ground: Ground) -> list[tuple[str, Probe]]:
         ground.found.append(
             problem("settings", "GATEWAY_OPEN_NETWORKS", failure.sentence, "correct it, or leave it out")
         )
-    gateway = ground.number("GATEWAY_PORT", ground.config.gateway.port)
-    found: list[tuple[str, Probe]] = [
-        ("gateway", partial(probes.port, "gateway", host, gateway, ground.data, "GATEWAY_PORT"))
-    ]
+    found = _gateway_ports(ground, host)
     for service, usual in HEALTH_PORTS.items():
         name = f"{service.upper()}_HEALTH_PORT"
         number = ground.number(name, usual)
         at = ground.environ.get("HEALTH_HOST", "") or "127.0.0.1"
         found.append((f"health {service}", partial(probes.port, f"health {service}", at, number, ground.data, name)))
     return found
+
+
+def _gateway_ports(ground: Ground, host: str) -> list[tuple[str, Probe]]:
+    named = [("GATEWAY_PORT", ground.number("GATEWAY_PORT", ground.config.gateway.port))]
+    extra = "GATEWAY_EXTRA_PORTS"
+    try:
+        named += [(extra, port) for port in ports(ground.environ, extra, ground.config.gateway.extra_ports)]
+    except Failure as failure:
+        ground.found.append(problem("settings", extra, failure.sentence, "correct it, or leave it out"))
+    return [("gateway", partial(probes.port, "gateway", host, port, ground.data, name)) for name, port in named]
 
 
 def rooms(config: Config) -> list[Finding]:

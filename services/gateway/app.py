@@ -4,7 +4,7 @@ import asyncio
 import errno
 import socket
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 
 import structlog
@@ -81,9 +81,9 @@ def build(settings: Settings, caps: Caps | None = None) -> Service:
         redis.connection_pool.max_connections = followed
     _allow_files(caps.connections + followed * (1 + len(bus.lives)) + SPARE_FILES)
     rows = SqlRows(settings.english_url, settings.common.data)
-    listener = listen(settings.host, settings.port)
+    listeners = listen_all(settings.host, settings.port, settings.extra_ports)
     _tell_open(settings.rules)
-    service = Service(settings.common, bus, note={"port": int(listener.getsockname()[1])})
+    service = Service(settings.common, bus, note={"port": int(listeners[0].getsockname()[1])})
     rooms, pools = tuple(settings.config.rooms), _pools(settings.config)
     jobs = Rq(settings.common.work_url)
     booth = Booth(BusPanel(bus, rooms, pools), BusHands(bus, rooms), settings.rules, jobs)
@@ -95,7 +95,7 @@ def build(settings: Settings, caps: Caps | None = None) -> Service:
     app.include_router(calls(bus, caps, settings.config, settings.call_audio))
     service.warns["rows"] = rows.check
     service.closers += [jobs.close, rows.close]
-    service.loops.append(partial(serve, app, listener, caps, settings.rules))
+    service.loops.append(partial(serve, app, listeners, caps, settings.rules))
     return service
 
 
@@ -196,20 +196,32 @@ def _tell_open(rules: Rules) -> None:
         )
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen_all(host: str, port: int, extra: Sequence[int]) -> list[socket.socket]:
+    """The port and those besides it, all of them taken or none; raises as `listen`."""
+    with ExitStack() as opened:
+        listeners = [opened.enter_context(listen(host, port))]
+        taken = listeners[0].getsockname()[1]
+        listeners += [
+            opened.enter_context(listen(host, other, "GATEWAY_EXTRA_PORTS")) for other in extra if other != taken
+        ]
+        opened.pop_all()
+    return listeners
+
+
+def listen(host: str, port: int, variable: str = "GATEWAY_PORT") -> socket.socket:
     """The port, taken; raises Failure(BAD_CONFIG) that says why it cannot be had and what to do."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family)
     except OSError as error:
-        raise Failure(Code.BAD_CONFIG, _why(host, port, error)) from error
+        raise Failure(Code.BAD_CONFIG, _why(host, port, variable, error)) from error
 
 
-def _why(host: str, port: int, error: OSError) -> str:
+def _why(host: str, port: int, variable: str, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"port {port} on {host} is taken by another program: end it, or choose another port with GATEWAY_PORT"
+        return f"port {port} on {host} is taken by another program: end it, or choose another port with {variable}"
     if error.errno == errno.EACCES:
-        return f"port {port} needs privileges: choose one above 1023 with GATEWAY_PORT"
+        return f"port {port} needs privileges: choose one above 1023 with {variable}"
     return f"cannot listen on {host} port {port} ({error.strerror or error}): set GATEWAY_HOST to an address of this machine"
 
 
@@ -222,7 +234,9 @@ class Server(uvicorn.Server):
         yield
 
 
-async def serve(app: FastAPI, listener: socket.socket, caps: Caps | None = None, rules: Rules | None = None) -> None:
+async def serve(
+    app: FastAPI, listeners: list[socket.socket], caps: Caps | None = None, rules: Rules | None = None
+) -> None:
     """Serve until cancelled; answers in the making then have `GRACE_S` to end."""
     caps = caps or Caps()
     config = uvicorn.Config(
@@ -239,7 +253,7 @@ async def serve(app: FastAPI, listener: socket.socket, caps: Caps | None = None,
         timeout_graceful_shutdown=GRACE_S,
     )
     server = Server(config)
-    task = asyncio.ensure_future(server.serve(sockets=[listener]))
+    task = asyncio.ensure_future(server.serve(sockets=listeners))
     try:
         await asyncio.shield(task)
     finally:

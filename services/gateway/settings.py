@@ -10,7 +10,7 @@ from services.contract.failure import Code, Failure
 from services.gateway.core.access import Rules
 from services.gateway.core.origin import listed
 from services.runtime.config import Config
-from services.runtime.settings import Common, common, networks, number, secret, web
+from services.runtime.settings import Common, common, networks, number, ports, secret, web
 
 EXPOSURES = ("", "loopback", "network")
 FORMATS = ("mp3", "wav")
@@ -37,6 +37,8 @@ class Settings:
     port: int
     """0: any free one."""
     rules: Rules
+    extra_ports: tuple[int, ...] = ()
+    """Where the same is served besides."""
     call_audio: Literal["mp3", "wav"] = "mp3"
     """As what a sentence of a call is sent."""
     tavus: TavusSettings = TavusSettings()
@@ -62,6 +64,7 @@ def read(environ: Mapping[str, str] = os.environ) -> Settings:
         config=config,
         host=environ.get("GATEWAY_HOST", "") or "127.0.0.1",
         port=number(environ, "GATEWAY_PORT", config.gateway.port),
+        extra_ports=ports(environ, "GATEWAY_EXTRA_PORTS", config.gateway.extra_ports),
         rules=Rules(
             token=secret(environ, "ONAIR_TOKEN"),
             loopback=exposed == "loopback",

@@ -127,6 +127,8 @@ class Gateway(Part):
     """Where clients come in."""
 
     port: int = Field(default=8000, ge=0, le=65_535)
+    extra_ports: list[Annotated[int, Field(ge=1, le=65_535)]] = Field(default=[], max_length=8)
+    """Ports besides, where clients look that were made for another server."""
     persona: str = "friend"
     """Who answers chats and calls."""
     backchannels: dict[str, list[Annotated[str, Field(max_length=32)]]] = BACKCHANNELS

@@ -1,7 +1,7 @@
 """What the environment says to every service; each service's own settings.py calls this with `os.environ`."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
@@ -73,6 +73,13 @@ def number(environ: Mapping[str, str], name: str, default: int, least: int = 0, 
     if not text.isdecimal() or not least <= int(text) <= most:
         raise Failure(Code.BAD_CONFIG, f"{name} is {text!r}; it must be a number from {least} to {most}")
     return int(text)
+
+
+def ports(environ: Mapping[str, str], name: str, default: Sequence[int] = ()) -> tuple[int, ...]:
+    """Numbers of ports between commas, each once; raises Failure(BAD_CONFIG) that names the variable."""
+    said = [part.strip() for part in environ.get(name, "").split(",") if part.strip()]
+    found = [number({name: part}, name, 0, least=1) for part in said] or default
+    return tuple(dict.fromkeys(found))
 
 
 def web(url: str, name: str) -> str:

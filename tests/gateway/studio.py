@@ -142,7 +142,7 @@ async def running(
     app.include_router(calls(bus, caps or Caps(), CONFIG, "wav"))
     listener = listen("127.0.0.1", 0)
     port = int(listener.getsockname()[1])
-    server = asyncio.ensure_future(serve(app, listener, caps, rules))
+    server = asyncio.ensure_future(serve(app, [listener], caps, rules))
     try:
         yield Gateway(Studio(behind), health, port, server)
     finally:

@@ -12,14 +12,16 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, cast
 
+import httpx2
 import pytest
+from fastapi import FastAPI
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from services.contract.failure import Code, Failure
 from services.gateway.adapters import files
 from services.gateway.adapters.uvicorn_door import Door
-from services.gateway.app import build, listen
+from services.gateway.app import build, listen, listen_all, serve
 from services.gateway.core.access import Rules
 from services.gateway.core.caps import Caps
 from services.gateway.handlers.desk import BusDesk
@@ -124,6 +126,35 @@ def test_a_taken_port_is_said_with_the_remedy() -> None:
         listen("127.0.0.1", int(taken.getsockname()[1]))
 
 
+async def test_more_ports_serve_the_same(broker_url: str, live_url: str) -> None:
+    """A client that was made for another server's port is answered there; a port that is named twice is one."""
+    del broker_url, live_url
+    with listen("127.0.0.1", 0) as free:
+        extra = int(free.getsockname()[1])
+    listeners = listen_all("127.0.0.1", 0, [extra])
+    app = FastAPI()
+    app.add_api_route("/here", lambda: "yes")
+    server = asyncio.ensure_future(serve(app, listeners))
+    async with httpx2.AsyncClient(trust_env=False) as client:
+        ports = [listener.getsockname()[1] for listener in listeners]
+        assert [(await client.get(f"http://127.0.0.1:{port}/here")).json() for port in ports] == ["yes", "yes"]
+    server.cancel()
+    await asyncio.wait([server])
+    taken = listen_all("127.0.0.1", extra, [extra])
+    assert [listener.getsockname()[1] for listener in taken] == [extra]
+    taken[0].close()
+
+
+def test_all_ports_or_none() -> None:
+    """Where one cannot be had the others are let go of, and the setting is named."""
+    with listen("127.0.0.1", 0) as taken, listen("127.0.0.1", 0) as free:
+        port = int(free.getsockname()[1])
+        free.close()
+        with pytest.raises(Failure, match=r"taken by another program.*GATEWAY_EXTRA_PORTS"):
+            listen_all("127.0.0.1", port, [int(taken.getsockname()[1])])
+        listen("127.0.0.1", port).close()
+
+
 @pytest.mark.parametrize("host", ["192.0.2.7", "no.such.host.invalid"])
 def test_a_foreign_address_is_said_with_the_remedy(host: str) -> None:
     """An address that this machine does not have, a name that nobody knows."""
@@ -178,6 +209,10 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     told = {"GATEWAY_HOST": "0.0.0.0", "GATEWAY_PORT": "0", "GATEWAY_EXPOSED": "loopback", "ONAIR_TOKEN": "horse"}  # noqa: S104  as in a container
     given = read({"ONAIR_CONFIG": str(path), **told})
     assert (given.host, given.port, given.rules) == ("0.0.0.0", 0, Rules(token="horse", loopback=True))  # noqa: S104, S106  as above
+    assert (plain.extra_ports, given.extra_ports) == ((), ())
+    assert read({"ONAIR_CONFIG": str(path), "GATEWAY_EXTRA_PORTS": "8888, 8001,8888"}).extra_ports == (8888, 8001)
+    path.write_text(CONFIG + "gateway: {extra_ports: [8888]}\n", encoding="utf-8")
+    assert read({"ONAIR_CONFIG": str(path)}).extra_ports == (8888,)
     with pytest.raises(Failure, match="GATEWAY_EXPOSED is 'world'"):
         read({"ONAIR_CONFIG": str(path), "GATEWAY_EXPOSED": "world"})
 

@@ -55,7 +55,7 @@ async def serving(work: str, live: str, data: Path, rules: Rules | None = None) 
     app = web(BusDesk(bus), Health("gateway"), "host", rules or Rules(), caps, ("demo",))
     app.include_router(reports.router(rq, Shelf(data), caps, {"demo": "zh"}))
     listener = listen("127.0.0.1", 0)
-    server = asyncio.ensure_future(serve(app, listener))
+    server = asyncio.ensure_future(serve(app, [listener]))
     try:
         base = f"http://127.0.0.1:{listener.getsockname()[1]}"
         async with httpx2.AsyncClient(base_url=base, timeout=20, trust_env=False) as client:

@@ -181,7 +181,7 @@ async def gateway(work: str, live: str, tavus: Tavus | None, caps: Caps | None =
     studio = routes.Studio(conversations, api) if api and conversations else None
     app.include_router(routes.router(studio, booth, caps, {"teacher": "Teach."}))
     listener = listen("127.0.0.1", 0)
-    server = asyncio.ensure_future(serve(app, listener))
+    server = asyncio.ensure_future(serve(app, [listener]))
     base = f"http://127.0.0.1:{listener.getsockname()[1]}"
     try:
         async with httpx2.AsyncClient(base_url=base, timeout=20, trust_env=False) as client:

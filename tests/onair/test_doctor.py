@@ -190,10 +190,12 @@ def test_ports(ask: Ask, tmp_path: Path) -> None:
         found = ask(GATEWAY_PORT=port, LLM_HEALTH_PORT=port)
         assert found[f"gateway {port}"]["state"] == "problem"
         assert "the next free one" in found[f"health llm {port}"]["says"]
+        assert ask(GATEWAY_EXTRA_PORTS=port)[f"gateway {port}"]["state"] == "problem"
         with take(tmp_path / "data"):
             assert "an onair runs in this folder" in ask(GATEWAY_PORT=port)[f"gateway {port}"]["says"]
     assert "any free one" in ask(GATEWAY_PORT="0")["gateway 0"]["says"]
     assert ask(GATEWAY_PORT="http")["GATEWAY_PORT"]["state"] == "problem"
+    assert ask(GATEWAY_EXTRA_PORTS="http")["GATEWAY_EXTRA_PORTS"]["state"] == "problem"
 
 
 def test_the_proxy(ask: Ask) -> None:

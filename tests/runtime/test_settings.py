@@ -6,7 +6,7 @@ import pytest
 
 from services.contract.failure import Failure
 from services.runtime.logs import redact
-from services.runtime.settings import common, flag, number, secret, waits
+from services.runtime.settings import common, flag, number, ports, secret, waits
 
 PERSONAS = "personas: {host: {voice: v}}\nvoices: {v: {engines: [{espeak: {}}]}}\n"
 
@@ -44,6 +44,13 @@ def test_the_file_of_a_secret_wins(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("canary-7f3b")
     given = {"OPENAI_API_KEY_FILE": str(tmp_path / "key"), "OPENAI_API_KEY": "canary-7f3c"}
     assert secret(given, "OPENAI_API_KEY") == "canary-7f3b"
+
+
+@pytest.mark.parametrize("text", ["0", "80,x", "1;2", "65536", "-1"])
+def test_ports_are_numbers(text: str) -> None:
+    """None of them is any free one: nobody would know which."""
+    with pytest.raises(Failure, match="must be a number from 1 to 65535"):
+        ports({"PORTS": text}, "PORTS")
 
 
 @pytest.mark.parametrize(("text", "on"), [("", False), ("0", False), ("1", True)])
