@@ -57,3 +57,16 @@ class AudioHeard(Message):
     """Position of its first sample in the call: what was missing between two frames is a gap of silence."""
     language: str = ""
     """What is spoken now; empty: as the order says."""
+
+
+class ConversationWanted(Message):
+    """Join this conversation of Daily and tell its session what is said in it. Asked again while nobody is in it.
+
+    There is no order to leave it: whoever listens holds a lease on `wanted:<session>`, and the last one's end ends it.
+    """
+
+    session: str = Field(max_length=80)
+    conversation: str = Field(max_length=64)
+    deadline_ms: int
+    """Unix milliseconds after which the order is given anew by whoever still listens."""
+    trace: str = Field(default="", max_length=64)
