@@ -26,6 +26,7 @@ from services.gateway.core.call_words import Menu
 from services.gateway.core.caps import Caps
 from services.gateway.core.ports import Desk, Tickets
 from services.gateway.handlers.call import BusExchange
+from services.gateway.handlers.conversations import BusConversations
 from services.gateway.handlers.desk import BusDesk
 from services.gateway.handlers.hands import BusHands
 from services.gateway.handlers.panel import BusPanel
@@ -67,6 +68,7 @@ def build(settings: Settings, caps: Caps | None = None) -> Service:
     jobs = Rq(settings.common.work_url)
     booth = Booth(BusPanel(bus, rooms, pools), BusHands(bus, rooms), settings.rules, jobs)
     app = web(BusDesk(bus), service.health, persona, settings.rules, caps, rooms, booth, BusTickets(bus))
+    app.include_router(listeners(bus, caps, rooms))
     app.include_router(reports.router(jobs, Shelf(settings.common.data), caps, _languages(settings.config)))
     app.include_router(calls(bus, caps, settings.config, settings.call_audio))
     service.closers.append(jobs.close)
@@ -88,8 +90,7 @@ def web(
     app = FastAPI(title="OnAir", docs_url=None, redoc_url=None)
     app.add_exception_handler(Failure, on_failure)
     app.add_middleware(Guard, rules=rules, tickets=passes)
-    heard = listener.router(desk, caps, frozenset(rooms))
-    shows = (stage.router(desk, caps, rooms), events.router(desk, caps, rooms), pages.router(rooms), heard)
+    shows = (stage.router(desk, caps, rooms), events.router(desk, caps, rooms), pages.router(rooms))
     for routes in (asr.router(desk, caps), chat.router(desk, caps, persona), *shows, health.router(state)):
         app.include_router(routes)
     if booth:
@@ -97,6 +98,11 @@ def web(
     if passes:
         app.include_router(tickets.router(passes))
     return app
+
+
+def listeners(bus: Bus, caps: Caps, rooms: Sequence[str]) -> APIRouter:
+    """The routes of who listens to a room, or to a conversation of Daily."""
+    return listener.router(BusDesk(bus), BusConversations(bus, caps.conversations), caps, frozenset(rooms))
 
 
 def calls(bus: Bus, caps: Caps, config: Config, audio: str = "mp3") -> APIRouter:

@@ -15,7 +15,7 @@ from services.contract.llm import AnswerEnded, SentenceReady
 from services.contract.message import Message
 from services.contract.tts import SpeechChunk, SpeechEnded, SpeechStarted
 from services.gateway.api.console import Booth
-from services.gateway.app import calls, listen, serve, web
+from services.gateway.app import calls, listen, listeners, serve, web
 from services.gateway.core.access import Rules
 from services.gateway.core.caps import Caps
 from services.gateway.handlers.desk import BusDesk
@@ -131,6 +131,7 @@ async def running(
     rules = rules or Rules()
     booth = Booth(BusPanel(bus, rooms, pools), BusHands(bus, rooms), rules)
     app = web(desk(bus), health, "friend", rules, caps or Caps(), rooms, booth, BusTickets(bus))
+    app.include_router(listeners(bus, caps or Caps(), rooms))
     app.include_router(calls(bus, caps or Caps(), CONFIG, "wav"))
     listener = listen("127.0.0.1", 0)
     port = int(listener.getsockname()[1])
