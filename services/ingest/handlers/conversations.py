@@ -40,6 +40,8 @@ class Conversation:
         """Join and tell, until it is over or nobody wants it. Raises LeaseLostError."""
         if not await self._hold.renew():
             raise LeaseLostError
+        if self._hold.unwanted.is_set():
+            return  # who ordered it has gone meanwhile
         lost = False
         try:
             async with asyncio.TaskGroup() as group:
