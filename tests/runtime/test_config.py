@@ -56,6 +56,10 @@ def test_an_empty_file_is_the_default(tmp_path: Path) -> None:
         (GOOD.replace("language: zh", "langage: zh"), "/onair.yaml:2: personas.host.langage: unknown key"),
         (GOOD.replace("voice: xiaoyi}", "voice: anna}"), "names the voice 'anna'; known: xiaoyi"),
         (GOOD.replace("persona: host", "persona: ghost"), "names the persona 'ghost'; known: host"),
+        (GOOD + "daily: {answers: true}", "/onair.yaml:7: daily.answers: unknown key"),
+        (GOOD + "daily: {domain: evil.com/x}", "/onair.yaml:7: daily.domain: String should match"),
+        (GOOD + "daily: {answer: true, persona: ghost}", "daily names the persona 'ghost'; known: host"),
+        (GOOD + "daily: {answer: true}", "daily names the persona 'friend'; known: host"),
         (
             GOOD.replace("espeak: {voice", "speak: {voice"),
             "/onair.yaml:4: voices.xiaoyi.engines: unknown tts engine 'speak'",
@@ -124,3 +128,12 @@ def test_how_long_things_are_kept() -> None:
 def test_what_nobody_means_to_keep_so_short(tmp_path: Path, keep: str, said: str) -> None:
     """A slip of the pen deletes nothing."""
     assert said in complaint(tmp_path, GOOD + f"keep: {keep}\n")
+
+
+def test_conversations_of_daily(tmp_path: Path) -> None:
+    """Nothing needs to be said; who answers is the gateway's persona, or one of its own."""
+    plain = load(written(tmp_path, GOOD))
+    assert (plain.daily.domain, plain.daily.answer, plain.daily.by) == ("tavus", False, "echo")
+    assert (plain.answers_daily, "daily" in plain.model_fields_set) == ("friend", False)
+    own = load(written(tmp_path, GOOD + "daily: {domain: my-team, answer: true, by: respond, persona: host}"))
+    assert (own.daily.domain, own.answers_daily, "daily" in own.model_fields_set) == ("my-team", "host", True)

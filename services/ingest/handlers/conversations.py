@@ -104,13 +104,13 @@ class Meetings(Leased[ConversationWanted, wanted.Stay]):
         super().__init__(work, hold, most)
         self._sessions = sessions
         self._place = place
-        self._answering = answering
+        self.answering = answering
 
     async def attend(self, order: ConversationWanted, lease: wanted.Stay) -> None:
         """Be in it as long as anybody listens; raises LeaseLostError."""
         line = Line(order.session, lease, self._sessions)
         await Conversation(order.conversation, lease, line, self._place).attend(
-            self._answering(line, order.conversation)
+            self.answering(line, order.conversation)
         )
 
     async def give_up(self, order: ConversationWanted, failure: Failure) -> None:
