@@ -27,6 +27,8 @@ BEGIN_MS = 40_000
 """An answer that has not begun by then is not begun."""
 INSIST_MS = 10_000
 """While a broker is in trouble a question is asked again for so long; then nobody waits for its answer any more."""
+WAITING = 8
+"""Questions that wait to be asked; the oldest goes first where there are more."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Answers:
         self._conversation = conversation
         self._voice = voice
         self._questions = Questions()
-        self._asked: asyncio.Queue[Question] = asyncio.Queue()
+        self._asked: asyncio.Queue[Question] = asyncio.Queue(WAITING)
         self._heard = asyncio.Event()
         self._no = 0
         self._reply: Reply | None = None
@@ -61,6 +63,8 @@ class Answers:
 
     def _put(self, questions: Sequence[Question]) -> None:
         for question in questions:
+            if self._asked.full():
+                self._asked.get_nowait()  # the newest counts
             self._asked.put_nowait(question)
 
     async def run(self, stay: Stay) -> None:
