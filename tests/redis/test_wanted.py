@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -27,7 +28,7 @@ async def test_an_interest_orders_what_nobody_has(redis: Redis) -> None:
     """As long as nobody has it, and no more than so many orders; then it is told who is in it."""
     interest, stay = Interest(redis, SESSION), Stay(redis, SESSION, "ingest")
     assert await interest.hold(ORDER) == Held(attended=False, call="")
-    found = await redis.xrange(streams.JOINS.key())
+    found: Any = await redis.xrange(streams.JOINS.key())
     assert [envelope.body(fields[b"__data__"]) for _, fields in found] == [ORDER.to_json()]
     assert await stay.take()
     assert await interest.hold(ORDER) == Held(attended=True, call="")

@@ -97,7 +97,7 @@ class Listener:
 
     async def _hear_elsewhere(self, name: str) -> None:
         """A conversation of Daily, until it is over."""
-        conversation = listen.Conversation(name)
+        conversation = listen.Conversation(name, self._rooms)
         try:
             async with aclosing(self._conversations.hear(name)) as news:
                 async for each in news:

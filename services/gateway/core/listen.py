@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -121,8 +122,10 @@ class Stand:
 class Conversation:
     """A conversation of Daily for one listener: its app-messages as they are, and notices."""
 
-    def __init__(self, conversation: str) -> None:
+    def __init__(self, conversation: str, rooms: Iterable[str] = ()) -> None:
+        """`rooms`: what the client may have meant where nobody can join conversations of Daily."""
         self._name = conversation
+        self._rooms = ", ".join(sorted(rooms)) or "none"
         self._call = ""
         self._silent = False
         self.over = False
@@ -145,7 +148,8 @@ class Conversation:
                 return [*self._joined(call)]
             case ConversationFailed(code=code, sentence=sentence):
                 self.over = True
-                return [Notice("error", self._name, sentence, code)]
+                hint = f"; if a room was meant, known are: {self._rooms}" if code is Code.ENGINE_MISSING else ""
+                return [Notice("error", self._name, sentence + hint, code)]
             case ConversationEnded(reason=reason):
                 self.over = True
                 return [Notice("error", self._name, reason, Code.EXPIRED)]

@@ -157,7 +157,7 @@ def test_a_conversation_that_nobody_takes() -> None:
 @pytest.mark.parametrize(
     ("message", "code"),
     [
-        (ConversationFailed(code=Code.ENGINE_MISSING, sentence="why"), Code.ENGINE_MISSING),
+        (ConversationFailed(code=Code.ENGINE_REFUSED, sentence="why"), Code.ENGINE_REFUSED),
         (ConversationEnded(call="a", reason="why"), Code.EXPIRED),
     ],
 )
@@ -166,3 +166,12 @@ def test_a_conversation_that_is_over(message: Message, code: Code) -> None:
     conversation = Conversation("c1")
     assert conversation.feed(message) == [Notice("error", "c1", "why", code)]
     assert conversation.over
+
+
+def test_a_room_may_have_been_meant() -> None:
+    """Where nobody can join anything else, the rooms that there are are named."""
+    failed = ConversationFailed(code=Code.ENGINE_MISSING, sentence="install it")
+    for rooms, known in ((["b", "a"], "a, b"), ([], "none")):
+        (told,) = Conversation("mian", rooms).feed(failed)
+        assert isinstance(told, Notice)
+        assert told.why == f"install it; if a room was meant, known are: {known}"
