@@ -6,19 +6,18 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlencode
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
 from onair import frames
-from onair import server as servers
 from onair.devices import Devices
 from onair.drive import DONE, tame, tell
 from onair.frames import Audio, Event
 from onair.playback import Playback, millis
-from onair.server import CONNECT_S, Server
+from onair.server import Server
 from onair.shown import Screen
+from onair.sockets import TRIES_S, connecting, unreached
 from services.contract.failure import Code, Failure
 
 PATH = "/api/live_voice_call/chat"
@@ -26,13 +25,8 @@ KEPT = 50
 """Frames of the microphone, of 100 ms, that wait for a connection that broke off."""
 LOOK_S = 0.05
 MARK_S = 0.5
-TRIES_S = (0.25, 0.5, 1, 2, 4, 8, 8, 8)
-"""How long is waited before each new try: a gateway that is started again is back by then."""
-MOST = 16 << 20
-"""Bytes of one frame."""
 FINAL = {4409, 1008, 1002, 1003, 1007, 1009}
 """Close codes after which the call is not gone on with: it is another's, or we did wrong."""
-UNAUTHORIZED, REFUSED = 401, {401, 403}
 
 
 @dataclass
@@ -80,12 +74,7 @@ class Call:
         query = {"sid": self.sid}
         if self._turn:
             query["resume"] = f"{self._turn}:{self._index}:{self._got}"
-        headers = {"Authorization": f"Bearer {self.server.token}"} if self.server.token else {}
-        url = f"{self.server.url.replace('http', 'ws', 1)}{PATH}?{urlencode(query)}"
-        proxy = None if self.server.local else True
-        return connect(
-            url, additional_headers=headers, proxy=proxy, open_timeout=CONNECT_S, max_size=MOST, compression=None
-        )
+        return connecting(self.server, PATH, query)
 
     async def _serve(self, socket: ClientConnection) -> None:
         """Both ways, until the connection is over, which it says by ConnectionClosed."""
@@ -164,15 +153,10 @@ class Call:
 
 def _nobody(server: Server, error: Exception) -> Failure:
     """Why there is no call, and what to do."""
-    if isinstance(error, InvalidStatus) and (status := error.response.status_code):
-        return servers.refusal(
-            UNAUTHORIZED if status in REFUSED else status, bytes(error.response.body or b""), server.url
-        )
     close = error.rcvd if isinstance(error, ConnectionClosed) else None
     if close and close.code in FINAL:
         return Failure(Code.BUSY, f"the call has ended: {tame(close.reason) or close.code}")
-    remedy = "start one by `onair up`, or name another by --server"
-    return Failure(Code.BUS_DOWN, f"no server listens at {server.url}: {remedy}", retryable=True)
+    return unreached(server, error)
 
 
 async def call(server: Server, config: Mapping[str, Any]) -> int:

@@ -2,6 +2,7 @@
 # ruff: noqa: PLC0415  for that reason
 
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated
 
 import typer
@@ -22,6 +23,10 @@ config_app = typer.Typer(
     rich_markup_mode=None,
     help="Look at the configuration, or take one over from another program.",
     epilog="Examples:  onair config check  ·  onair config import config.ini",
+)
+
+rooms_app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Look at rooms, and at conversations elsewhere."
 )
 
 
@@ -120,6 +125,51 @@ def talk(
     raise typer.Exit(run(wanted))
 
 
+def listen(
+    conversation: Annotated[
+        str, typer.Argument(metavar="ID", help="A room's name, or the id of a conversation of Daily.")
+    ],
+    json: Annotated[bool, typer.Option("--json", help="Print each app-message as it came, a line each.")] = False,  # noqa: FBT002  an option
+    server: ServerOption = "",
+    token: TokenOption = "",
+    data: DataOption = None,
+) -> None:
+    """Show what is said in a room or in a conversation of Daily (Tavus), until Ctrl-C.
+
+    What grows while it is said is shown as one line: in a terminal as it grows, elsewhere once it is over. Needs
+    onair[client] and the package websockets; Daily's SDK is needed where ingest runs, not here.
+    """
+    found = listening()
+    raise typer.Exit(found.listen(found.Wanted(conversation, server, token, data, json)))
+
+
+@rooms_app.command("check", epilog="Examples:  onair rooms check main  ·  onair rooms check daily:c70ed8f4")
+def check_room(
+    name: Annotated[str, typer.Argument(metavar="ROOM|daily:ID", help="What is looked at.")],
+    server: ServerOption = "",
+    token: TokenOption = "",
+    data: DataOption = None,
+) -> None:
+    """Say whether a room is there, or whether a conversation of Daily can be joined, which is tried; else what to do.
+
+    Asks the running onair, or the one that --server names. Exits 0 if so, 1 or 2 if not.
+    """
+    found = listening()
+    raise typer.Exit(found.check(found.Wanted(name, server, token, data)))
+
+
+def listening() -> ModuleType:
+    """Late, because its package is in none of the smaller extras; raises Failure(ENGINE_MISSING)."""
+    from services.contract.failure import Code, Failure
+
+    try:
+        from onair import listen as found
+    except ImportError as error:
+        sentence = f"listening needs the package {error.name}; install it by `pip install {error.name}`"
+        raise Failure(Code.ENGINE_MISSING, sentence) from error
+    return found
+
+
 @config_app.command(epilog="Examples:  onair config check  ·  onair config check my.yaml")
 def check(
     file: Annotated[Path | None, typer.Argument(help="[default: $ONAIR_CONFIG or onair.yaml]")] = None,
@@ -160,4 +210,6 @@ def register(app: typer.Typer) -> None:
         "onair talk --mic --lang en"
     )(talk)
     app.command(epilog="Examples:  onair doctor  ·  onair doctor --json  ·  onair doctor && onair up")(doctor)
+    app.command(epilog="Examples:  onair listen main  ·  onair listen c70ed8f4 --server http://studio:8000")(listen)
     app.add_typer(config_app, name="config")
+    app.add_typer(rooms_app, name="rooms")

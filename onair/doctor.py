@@ -105,6 +105,7 @@ def plan(ground: Ground) -> list[tuple[str, Probe]]:
         ("extras", probes.extras),
         ("data", partial(probes.disk, ground.data)),
         *_engines(ground),
+        *_daily(ground.config),
         *_brokers(ground),
         *_ports(ground),
     ]
@@ -154,6 +155,13 @@ def _servers(ground: Ground) -> tuple[probes.Server, probes.Server, probes.Serve
         probes.Server("asr", [asr.model], own[0], asr.base_url or url, proxy),
         probes.Server("tts", models, own[1], tts.base_url or url, proxy),
     )
+
+
+def _daily(config: Config) -> list[tuple[str, Probe]]:
+    """Conversations of Daily, where the configuration speaks of them."""
+    wanted = config.daily
+    who = f"answered by {config.answers_daily}, by {wanted.by}" if wanted.answer else "listened to"
+    return [("daily", partial(probes.daily, wanted.domain, who))] if "daily" in config.model_fields_set else []
 
 
 def _brokers(ground: Ground) -> list[tuple[str, Probe]]:

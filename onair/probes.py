@@ -132,6 +132,17 @@ def _ask_server(server: Server, base: str, address: str) -> Finding:
     return next((each for each in found if each.state is State.PROBLEM), found[-1])
 
 
+def daily(domain: str, who: str) -> list[Finding]:
+    """Daily's SDK, which ingest loads when the first conversation is joined."""
+    if lacking("daily"):
+        remedy = "pip install 'onair[daily]' where ingest runs"
+        return [
+            problem("engine", "daily", "conversations of Daily are configured, and daily-python is not here", remedy)
+        ]
+    says = f"conversations of https://{domain}.daily.co are {who}; `onair rooms check daily:ID` joins one"
+    return [ok("engine", "daily", says)]
+
+
 def ears(engine: str) -> list[Finding]:
     """The recogniser."""
     if engine == "scripted":

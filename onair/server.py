@@ -16,6 +16,7 @@ from services.contract.failure import Code, Failure
 from services.runtime.words import clip
 
 CONNECT_S = 4.0
+NOT_FOUND = 404
 SILENT_S = 120.0
 """A stream without a byte for so long is broken: no answer takes that long to begin."""
 _TOKEN = re.compile(r"[\x21-\x7e]*")
@@ -113,7 +114,7 @@ def refusal(status: int, body: bytes, url: str) -> Failure:
         return Failure(Code.UNAUTHORIZED, f"{url} lets nobody in without a token: {remedy}")
     if 300 <= status < 400:  # noqa: PLR2004
         return Failure(Code.BAD_INPUT, f"{url} redirects ({status}), which is not followed; name its end by --server")
-    if status == 404 and not said:  # noqa: PLR2004
+    if status == NOT_FOUND and not said:
         return Failure(Code.NOT_FOUND, f"{url} has no such page (404); is it an OnAir gateway of this version?")
     code = Code.BAD_INPUT if 400 <= status < 500 else Code.ENGINE_BROKEN  # noqa: PLR2004
     return Failure(code, f"{url} answered {status}: {said or 'nothing that says why'}")

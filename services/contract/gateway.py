@@ -74,3 +74,16 @@ class ConversationCreated(Message):
     at_ms: int
     by: str = Field(default="", max_length=128)
     """Who wanted it, as in `audit`."""
+
+
+class ConversationWanted(Message):
+    """Join this conversation of Daily and tell its session what is said in it. Asked again while nobody is in it.
+
+    There is no order to leave it: whoever listens holds a lease on `wanted:<session>`, and the last one's end ends it.
+    """
+
+    session: str = Field(max_length=80)
+    conversation: str = Field(max_length=64)
+    deadline_ms: int
+    """Unix milliseconds after which the order is given anew by whoever still listens."""
+    trace: str = Field(default="", max_length=64)

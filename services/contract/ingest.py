@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.contract.failure import Code
 from services.contract.message import Message
 
 
@@ -211,3 +212,31 @@ class Counted(Message):
     answered: int = Field(ge=0)
     dropped: dict[str, int]
     """Reason → count."""
+
+
+class ConversationJoined(Message):
+    """OnAir is in the conversation from here on. What was said in it before is not known."""
+
+    call: str = Field(max_length=128)
+    """Names this stay; a later one has another name."""
+
+
+class ConversationFailed(Message):
+    """It could not be joined; whoever wants it nevertheless asks anew."""
+
+    code: Code
+    sentence: str = Field(max_length=2_000)
+
+
+class ConversationEnded(Message):
+    """The conversation is over, or OnAir was sent away from it."""
+
+    call: str = Field(max_length=128)
+    reason: str = Field(max_length=2_000)
+
+
+class AppMessageHeard(Message):
+    """Somebody in the conversation sent an app-message: its JSON text is the entry's raw field `b`, untouched."""
+
+    sender: str = Field(default="", max_length=128)
+    """Daily's id of the participant; empty: it came by Daily's REST interface."""

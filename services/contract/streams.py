@@ -27,7 +27,9 @@ SPEAK_SHOW = Stream("speak:<pool>:show", "tts", "SentenceReady", ("llm", "tts"))
 LISTEN = Stream("listen", "asr", "ClipHeard", ("gateway",))
 CALLS = Stream("calls", "asr", "CallOpened", ("gateway",))
 """Short orders: one is done as soon as a worker holds the call's lease."""
-WORK_STREAMS = (TURNS, SPEAK_CALL, SPEAK_SHOW, LISTEN, CALLS)
+JOINS = Stream("joins", "ingest", "ConversationWanted", ("gateway",))
+"""Short orders, as `calls`: one is done as soon as a process holds the conversation's lease."""
+WORK_STREAMS = (TURNS, SPEAK_CALL, SPEAK_SHOW, LISTEN, CALLS, JOINS)
 
 SPEAK_ANY = "speak:*"
 """Matches the streams of all pools."""
@@ -109,8 +111,12 @@ MIC = Key("mic:<session>", "live", ("gateway",), ("asr",))
 """A stream of `AudioHeard`: what the caller says."""
 WAKE = Key("wake:<read>", "live", READERS, READERS)
 """Wakes a blocking read of many keys when they change: one for each such read of a process."""
-ATTEND = Key("attend:<session>", "work", ("asr",), ("asr", "gateway"))
-"""Who listens to the call; for `LEASE_MS`, renewed each second."""
+ATTEND = Key("attend:<session>", "work", ("asr", "ingest"), ("asr", "ingest", "gateway"))
+"""Who listens to the call, who joins the conversation; for `LEASE_MS`, renewed each second."""
+WANTED = Key("wanted:<session>", "work", ("gateway", "ingest"), ("ingest",))
+"""A sorted set: gateways with listeners of the conversation, by the Unix milliseconds (work's clock) at which that ends."""
+JOINED = Key("joined:<session>", "work", ("ingest",), ("gateway",))
+"""The `call` of the conversation while somebody is in it; for `LEASE_MS`, renewed each second."""
 ASKED = Key("asked:<turn>", "work", ("gateway",), ("gateway",))
 """A call's turn that was asked for: another gateway that takes the call over asks for it no second time."""
 GENERATION = Key("generation:<session>", "live", ("gateway",), ("gateway",))
@@ -139,11 +145,18 @@ KEYS = (
     MIC,
     WAKE,
     ATTEND,
+    WANTED,
+    JOINED,
     ASKED,
     GENERATION,
     TICKET,
     ENDING,
 )
+
+
+def conversation(id_: str) -> str:
+    """The session of a conversation of Daily; no call, chat or room has such a name."""
+    return f"daily:{id_}"
 
 
 def speak(pool: str, kind: str) -> str:

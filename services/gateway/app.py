@@ -45,6 +45,7 @@ from services.gateway.core.call_words import Menu
 from services.gateway.core.caps import Caps
 from services.gateway.core.ports import Desk, Tickets
 from services.gateway.handlers.call import BusExchange
+from services.gateway.handlers.conversations import BusConversations
 from services.gateway.handlers.desk import BusDesk
 from services.gateway.handlers.hands import BusHands
 from services.gateway.handlers.panel import BusPanel
@@ -81,21 +82,22 @@ def build(settings: Settings, caps: Caps | None = None) -> Service:
         redis.connection_pool.max_connections = followed
     _allow_files(caps.connections + followed * (1 + len(bus.lives)) + SPARE_FILES)
     rows = SqlRows(settings.english_url, settings.common.data)
-    listeners = listen_all(settings.host, settings.port, settings.extra_ports)
+    sockets = listen_all(settings.host, settings.port, settings.extra_ports)
     _tell_open(settings.rules)
-    service = Service(settings.common, bus, note={"port": int(listeners[0].getsockname()[1])})
+    service = Service(settings.common, bus, note={"port": int(sockets[0].getsockname()[1])})
     rooms, pools = tuple(settings.config.rooms), _pools(settings.config)
     jobs = Rq(settings.common.work_url)
     booth = Booth(BusPanel(bus, rooms, pools), BusHands(bus, rooms), settings.rules, jobs)
     desk = BusDesk(bus)
     app = web(desk, service.health, persona, settings.rules, caps, rooms, booth, BusTickets(bus))
+    app.include_router(listeners(bus, caps, rooms))
     app.include_router(reports.router(jobs, Shelf(settings.common.data), caps, _languages(settings.config)))
     app.include_router(_tavus(service, booth, settings, caps))
     app.include_router(lessons(Teacher(desk, rows, Tapes(settings.common.data), caps), settings.rules))
     app.include_router(calls(bus, caps, settings.config, settings.call_audio))
     service.warns["rows"] = rows.check
     service.closers += [jobs.close, rows.close]
-    service.loops.append(partial(serve, app, listeners, caps, settings.rules))
+    service.loops.append(partial(serve, app, sockets, caps, settings.rules))
     return service
 
 
@@ -114,8 +116,7 @@ def web(
     app.add_exception_handler(Failure, on_failure)
     app.add_middleware(Guard, rules=rules, tickets=passes)
     app.add_middleware(Cors, rules=rules)
-    heard = listener.router(desk, caps, frozenset(rooms))
-    shows = (stage.router(desk, caps, rooms), events.router(desk, caps, rooms), pages.router(rooms), heard)
+    shows = (stage.router(desk, caps, rooms), events.router(desk, caps, rooms), pages.router(rooms))
     for routes in (asr.router(desk, caps), chat.router(desk, caps, persona), *shows, health.router(state)):
         app.include_router(routes)
     if booth:
@@ -131,6 +132,11 @@ def lessons(teacher: Teacher, rules: Rules) -> APIRouter:
     routes.include_router(english.router(teacher, rules))
     routes.include_router(users.router(rules))
     return routes
+
+
+def listeners(bus: Bus, caps: Caps, rooms: Sequence[str]) -> APIRouter:
+    """The routes of who listens to a room, or to a conversation of Daily."""
+    return listener.router(BusDesk(bus), BusConversations(bus, caps.conversations), caps, frozenset(rooms))
 
 
 def calls(bus: Bus, caps: Caps, config: Config, audio: str = "mp3") -> APIRouter:

@@ -1,4 +1,4 @@
-"""Puts ingest together: a director for each room, with the sources that the configuration names."""
+"""Puts ingest together: a director for each room, with the sources that the configuration names; conversations of Daily."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -8,11 +8,15 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.contract.failure import Code, Failure
+from services.ingest.adapters.daily import DailyConversations
 from services.ingest.adapters.replay import Replay
 from services.ingest.adapters.spool import SqliteSpool
 from services.ingest.core.policy import Policy
 from services.ingest.core.ports import Source
 from services.ingest.core.requests import Cast
+from services.ingest.handlers import conversations
+from services.ingest.handlers.answers import Answers, Voice
+from services.ingest.handlers.conversations import Meetings
 from services.ingest.handlers.keeper import Keeper
 from services.ingest.handlers.room import Desk
 from services.ingest.handlers.standby import direct
@@ -20,10 +24,16 @@ from services.ingest.settings import Settings
 from services.runtime.archive import Archive
 from services.runtime.bus import Bus
 from services.runtime.config import Config, Direction, seconds
+from services.runtime.delivery import Delivery
+from services.runtime.line import Line
 from services.runtime.service import Service
 from services.runtime.sessions import Sessions
 from services.runtime.show import Show
+from services.runtime.wanted import Stay
 from services.runtime.work import Work
+
+MOST = 32
+"""Conversations of Daily that one process is in."""
 
 
 class ReplayOptions(BaseModel):
@@ -41,14 +51,31 @@ def build(settings: Settings) -> Service:
     desk = Desk(Show(bus.work), Archive(bus.work), Work(bus.work), Sessions(bus))
     spool = SqliteSpool(settings.common.data)
     keeper = Keeper(desk.show, desk.sessions, spool)
-    loops: list[Callable[[], Awaitable[None]]] = [keeper.replay]
+    delivery = Delivery(bus, desk.work, "ingest")
+    meetings = meetings_of(settings.config, bus, desk, delivery.me)
+    conversations.attach(delivery, meetings)
+    loops: list[Callable[[], Awaitable[None]]] = [keeper.replay, meetings.run]
     for name in settings.config.rooms:
         given = settings.config.rooms[name].sources
         make_sources(given)
         loops.append(
             partial(direct, cast_of(settings.config, name), desk, keeper, partial(make_sources, given), bus.healed)
         )
-    return Service(settings.common, bus, loops=loops, warns={"spool": keeper.warning}, closers=[spool.close])
+    return Service(settings.common, bus, delivery, loops=loops, warns={"spool": keeper.warning}, closers=[spool.close])
+
+
+def meetings_of(config: Config, bus: Bus, desk: Desk, me: str) -> Meetings:
+    """The conversations of Daily that this process joins. The SDK is loaded when the first one is."""
+    place = DailyConversations(config.daily.domain, config.network.proxy_of("daily"))
+
+    def answering(line: Line, conversation: str) -> Answers | None:
+        if not config.daily.answer:
+            return None
+        persona = config.personas[config.answers_daily]
+        voice = Voice(config.answers_daily, persona.language, config.daily.by)
+        return Answers(bus.work, desk.sessions, line, conversation, voice)
+
+    return Meetings(desk.work, desk.sessions, lambda session: Stay(bus.work, session, me), MOST, place, answering)
 
 
 def cast_of(config: Config, room: str) -> Cast:

@@ -14,7 +14,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError
 from redis.maint_notifications import MaintNotificationsConfig
 
 from services.contract.failure import Code, Failure
-from services.contract.streams import CALLS, LISTEN, TURNS, WORK_STREAMS
+from services.contract.streams import WORK_STREAMS
 from services.runtime.reads import ensure_group
 from services.runtime.trouble import HEAL_S, TROUBLE
 from services.runtime.wire import mend
@@ -99,7 +99,7 @@ class Bus:
 
     async def groups(self, pools: Sequence[str] = ()) -> None:
         """Create every work stream's group at its beginning: what was published before its first reader is kept."""
-        plain = [(stream.key(), stream.group) for stream in (TURNS, LISTEN, CALLS)]
+        plain = [(s.key(), s.group) for s in WORK_STREAMS if "<pool>" not in s.name]
         pooled = [(s.key(pool), s.group) for s in WORK_STREAMS if "<pool>" in s.name for pool in pools]
         for key, group in [*plain, *pooled]:
             await ensure_group(self.work, key, group)

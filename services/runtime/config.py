@@ -144,6 +144,19 @@ class Listening(Part):
     """Wait shorter or longer, from 300 to 1500 ms, as the words so far and the speaker's own pauses suggest."""
 
 
+class Daily(Part):
+    """Conversations of Daily, as Tavus holds them, that listeners ask for by their id."""
+
+    domain: str = Field(default="tavus", pattern=r"^[A-Za-z0-9-]{1,63}$")
+    """They are held at https://<domain>.daily.co/<id>."""
+    answer: bool = False
+    """What a user says in one that is listened to is answered by the persona."""
+    by: Literal["echo", "respond"] = "echo"
+    """The replica says the answer as it is, or takes it for what a user said."""
+    persona: str = ""
+    """Who answers; empty: gateway.persona."""
+
+
 class Keep(Part):
     """How long is kept what piles up: a duration of an hour at least, as 12h or 30d, or `forever`."""
 
@@ -206,6 +219,7 @@ class Config(Part):
     network: Network = Network()
     gateway: Gateway = Gateway()
     asr: Listening = Listening()
+    daily: Daily = Daily()
     avatar: dict[str, Options] = {}
     keep: Keep = Keep()
     tavus: Tavus = Tavus()
@@ -218,7 +232,14 @@ class Config(Part):
         for name, room in self.rooms.items():
             if room.persona not in self.personas:
                 raise ValueError(f"room {name!r} names the persona {room.persona!r}; known: {listed(self.personas)}")
+        if self.daily.answer and self.answers_daily not in self.personas:
+            raise ValueError(f"daily names the persona {self.answers_daily!r}; known: {listed(self.personas)}")
         return self
+
+    @property
+    def answers_daily(self) -> str:
+        """The persona that answers in conversations of Daily."""
+        return self.daily.persona or self.gateway.persona
 
 
 def load(path: Path) -> Config:

@@ -1,7 +1,7 @@
 """Rules of text that several services share: what can be pronounced, markup, templates, lengths, languages."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
 """Letters that are written without spaces (and Hangul), as the inside of a character class."""
@@ -101,3 +101,8 @@ def fill(template: str, values: Mapping[str, str]) -> str:
 def clip(text: str, limit: int) -> str:
     """At most `limit` characters (≥ 1) of the text; a shortened one ends with `…`."""
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def joined(sentences: Iterable[str]) -> str:
+    """The sentences as one text: those of spaced scripts need a space between them."""
+    return "".join(f"{text} " if text[-1:].isascii() else text for text in sentences).strip()

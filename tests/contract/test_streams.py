@@ -19,6 +19,11 @@ def test_a_stream_without_pools_is_its_name() -> None:
     assert (streams.TURNS.key(), streams.LISTEN.key("x")) == ("turns", "listen")
 
 
+def test_a_conversation_has_a_session_of_its_own() -> None:
+    """Its name has a sign that ids of calls and names of rooms cannot have."""
+    assert streams.conversation("c70ed8f4") == "daily:c70ed8f4"
+
+
 def test_a_key_is_its_head_and_a_name() -> None:
     """Whatever the name holds."""
     assert streams.SESSION.of("room:1") == "session:room:1"

@@ -19,7 +19,7 @@ from services.gateway.adapters.disk import Tapes
 from services.gateway.adapters.rows import SqlRows
 from services.gateway.api.console import Booth
 from services.gateway.api.teacher import Teacher
-from services.gateway.app import calls, lessons, listen, serve, web
+from services.gateway.app import calls, lessons, listen, listeners, serve, web
 from services.gateway.core.access import Rules
 from services.gateway.core.caps import Caps
 from services.gateway.handlers.desk import BusDesk
@@ -139,6 +139,7 @@ async def running(
     rows = SqlRows("", data) if data else None
     if rows and data:
         app.include_router(lessons(Teacher(desk(bus), rows, Tapes(data), caps or Caps()), rules))
+    app.include_router(listeners(bus, caps or Caps(), rooms))
     app.include_router(calls(bus, caps or Caps(), CONFIG, "wav"))
     listener = listen("127.0.0.1", 0)
     port = int(listener.getsockname()[1])

@@ -98,6 +98,8 @@ def test_a_service_reads_what_the_map_says() -> None:
         "SPEAK_CALL": streams.SPEAK_CALL,
         "SPEAK_SHOW": streams.SPEAK_SHOW,
         "LISTEN": streams.LISTEN,
+        "CALLS": streams.CALLS,
+        "JOINS": streams.JOINS,
     }
     for name, stream in names.items():
         code = "".join(path.read_text(encoding="utf-8") for path in sources(f"services/{stream.group}"))

@@ -42,7 +42,17 @@ def test_version_and_completion(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "argv", [("say",), ("talk",), ("doctor",), ("config",), ("config", "check"), ("config", "import")]
+    "argv",
+    [
+        ("say",),
+        ("talk",),
+        ("listen",),
+        ("rooms", "check"),
+        ("doctor",),
+        ("config",),
+        ("config", "check"),
+        ("config", "import"),
+    ],
 )
 def test_each_help_has_an_example(folder: Path, argv: tuple[str, ...]) -> None:
     """Every command shows how it is used."""

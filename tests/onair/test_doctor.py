@@ -274,3 +274,13 @@ def test_networks_that_are_none(ask: Ask, networks: str, says: str) -> None:
     assert says in found["GATEWAY_OPEN_NETWORKS"]["says"]
     opened = ask(GATEWAY_OPEN_NETWORKS="10.0.0.0/8")["open networks"]
     assert (opened["state"], "10.0.0.0/8" in opened["says"]) == ("missing", True)
+
+
+def test_conversations_of_daily(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is said of them unless the configuration speaks of them; then whether the SDK is there, and who answers."""
+    assert "daily" not in ask()
+    found = ask(f"{CONFIG}daily: {{domain: my-team}}\n")["daily"]
+    assert (found["state"], "pip install 'onair[daily]'" in found["remedy"]) == ("problem", True)
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "ingest" / "fake_daily"))  # pyright: ignore[reportUnknownMemberType]  pytest leaves it untyped
+    found = ask(f"{CONFIG}daily: {{answer: true, persona: host}}\n")["daily"]
+    assert (found["state"], "answered by host, by echo" in found["says"]) == ("ok", True)

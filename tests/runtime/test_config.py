@@ -56,6 +56,10 @@ def test_an_empty_file_is_the_default(tmp_path: Path) -> None:
         (GOOD.replace("language: zh", "langage: zh"), "/onair.yaml:2: personas.host.langage: unknown key"),
         (GOOD.replace("voice: xiaoyi}", "voice: anna}"), "names the voice 'anna'; known: xiaoyi"),
         (GOOD.replace("persona: host", "persona: ghost"), "names the persona 'ghost'; known: host"),
+        (GOOD + "daily: {answers: true}", "/onair.yaml:7: daily.answers: unknown key"),
+        (GOOD + "daily: {domain: evil.com/x}", "/onair.yaml:7: daily.domain: String should match"),
+        (GOOD + "daily: {answer: true, persona: ghost}", "daily names the persona 'ghost'; known: host"),
+        (GOOD + "daily: {answer: true}", "daily names the persona 'friend'; known: host"),
         (
             GOOD.replace("espeak: {voice", "speak: {voice"),
             "/onair.yaml:4: voices.xiaoyi.engines: unknown tts engine 'speak'",
@@ -132,3 +136,12 @@ def test_how_long_a_conversation_at_tavus_may_last(tmp_path: Path) -> None:
     assert Config.model_validate({"tavus": {"forget_after": "90s"}}).tavus.forget_ms == 90_000
     for text, said in (("30s", "30s is too short to be meant"), ("forever", "'forever' is no duration; write 500ms")):
         assert f"tavus.forget_after: {said}" in complaint(tmp_path, GOOD + f"tavus: {{forget_after: {text}}}\n")
+
+
+def test_conversations_of_daily(tmp_path: Path) -> None:
+    """Nothing needs to be said; who answers is the gateway's persona, or one of its own."""
+    plain = load(written(tmp_path, GOOD))
+    assert (plain.daily.domain, plain.daily.answer, plain.daily.by) == ("tavus", False, "echo")
+    assert (plain.answers_daily, "daily" in plain.model_fields_set) == ("friend", False)
+    own = load(written(tmp_path, GOOD + "daily: {domain: my-team, answer: true, by: respond, persona: host}"))
+    assert (own.daily.domain, own.answers_daily, "daily" in own.model_fields_set) == ("my-team", "host", True)

@@ -130,3 +130,9 @@ def test_clip() -> None:
     """A shortened text shows that it is, within the limit."""
     assert words.clip("abcdef", 6) == "abcdef"
     assert words.clip("abcdefg", 6) == "abcde…"
+
+
+def test_sentences_are_joined() -> None:
+    """With a space where the script has spaces."""
+    assert words.joined(["Hi.", "你好。", "再见。", "Bye."]) == "Hi. 你好。再见。Bye."
+    assert words.joined([]) == ""

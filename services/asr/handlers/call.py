@@ -11,11 +11,11 @@ from services.asr.core.attendance import Attendance, Began, Event, Partial, Utte
 from services.asr.core.patience import Rule
 from services.asr.core.pcm import FRAME_BYTES
 from services.asr.core.ports import Detector, Hearing, Recogniser
-from services.asr.handlers.line import LeaseLostError, Line
 from services.contract.asr import Transcribed, VoiceBegan
 from services.contract.failure import Code, Failed, Failure
 from services.runtime import words
 from services.runtime.clock import now_ms
+from services.runtime.line import LeaseLostError, Line
 from services.runtime.mic import Mic, MicItem
 from services.runtime.sessions import Item, Sessions
 

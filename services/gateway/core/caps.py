@@ -44,6 +44,8 @@ class Caps:
     is cut off, not the show."""
     pulse_ms: int = 5_000
     """A page hears something at least so often."""
+    conversations: int = 64
+    """Conversations of Daily that are listened to at once."""
     operators: int = 32
     """Consoles that are open at once."""
     order_bytes: int = 4 * KIB

@@ -9,6 +9,7 @@ from services.contract.ingest import LiveEvent, TurnRequested
 from services.contract.message import Message
 from services.gateway.core.call_words import Order
 from services.gateway.core.english import Row
+from services.gateway.core.listen import Stand as Held
 
 
 @dataclass(frozen=True)
@@ -190,6 +191,14 @@ class Desk(Protocol):
 
     async def made(self, turn: str) -> Made:
         """What work knows of the turn's answer."""
+        ...
+
+
+class Conversations(Protocol):
+    """Conversations of Daily. Raises Failure: BUS_DOWN, and BUSY where too many are listened to."""
+
+    def hear(self, conversation: str) -> AsyncGenerator[Entry | Held]:
+        """What happens in it from now on, for ever; it is joined meanwhile, and left when nobody hears it any more."""
         ...
 
 

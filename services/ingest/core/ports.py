@@ -1,8 +1,8 @@
-"""What ingest needs from a source of frames, and from the place where paid events wait for the broker."""
+"""What ingest needs from a source of frames, from a conversation that it joins, and from where paid events wait for the broker."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from services.contract.ingest import LiveEvent
 
@@ -66,4 +66,41 @@ class Spool(Protocol):
 
     async def close(self) -> None:
         """Let the file go."""
+        ...
+
+
+@dataclass(frozen=True)
+class AppMessage:
+    """One app-message of a conversation, as it came."""
+
+    sender: str
+    """Id of the participant; '' where none is named."""
+    body: bytes
+    """Its JSON text, UTF-8."""
+
+
+class Stay(Protocol):
+    """One stay in a conversation, as a listener who is neither seen nor heard."""
+
+    async def next(self) -> AppMessage | str:
+        """The next app-message, in order; a text: the stay is over, and why. Then it is only left."""
+        ...
+
+    async def send(self, message: Mapping[str, Any]) -> None:
+        """Send an app-message to everybody in it; raises Failure ENGINE_REFUSED where it cannot be sent."""
+        ...
+
+    async def leave(self) -> None:
+        """Leave and let everything go, within seconds; may be called more than once."""
+        ...
+
+
+class Conversations(Protocol):
+    """Where conversations are held."""
+
+    name: str
+    """For people and metrics."""
+
+    async def join(self, conversation: str) -> Stay:
+        """Join it; raises Failure: ENGINE_MISSING, ENGINE_REFUSED with the reason, ENGINE_SILENT."""
         ...

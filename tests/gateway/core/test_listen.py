@@ -6,11 +6,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.contract.ingest import Kind, Lane, LiveEvent, TurnAired, Viewer
+from services.contract.failure import Code
+from services.contract.ingest import (
+    AppMessageHeard,
+    ConversationEnded,
+    ConversationFailed,
+    ConversationJoined,
+    Kind,
+    Lane,
+    LiveEvent,
+    TurnAired,
+    Viewer,
+)
 from services.contract.llm import AnswerEnded
 from services.contract.message import Message
 from services.contract.tts import SpeechChunk, SpeechEnded, SpeechStarted
-from services.gateway.core.listen import Leave, Utterances, Wanted, notice, wish
+from services.gateway.core.listen import Conversation, Leave, Notice, Stand, Utterances, Wanted, wish
 
 
 @pytest.mark.parametrize(
@@ -104,7 +115,63 @@ def test_a_second_answer_begins_anew() -> None:
 
 def test_a_notice() -> None:
     """What OnAir tells of itself is of a type of its own, raw UTF-8, with a reason where there is one."""
-    assert notice("joined", "demo") == (
+    assert Notice("joined", "demo").text == (
         '{"message_type": "onair", "event_type": "onair.joined", "conversation_id": "demo"}'
     )
-    assert json.loads(notice("error", "x", "没有"))["properties"] == {"reason": "没有"}
+    told = json.loads(Notice("error", "x", "没有", Code.BUSY).text)["properties"]
+    assert told == {"reason": "没有", "code": "busy"}
+
+
+def test_app_messages_are_passed_on_as_they_are() -> None:
+    """Byte for byte, whatever they say; nothing else of the session is."""
+    conversation = Conversation("c1")
+    body = '{"event_type":"x.y",  "t": "你好 \\u4f60 🎉"}'
+    assert conversation.feed(AppMessageHeard(sender="s"), body.encode()) == [body]
+    assert conversation.feed(TurnAired(turn="t", no=1, epoch=0)) == []
+    assert not conversation.over
+
+
+def test_a_stay_is_told_once() -> None:
+    """By the session or by what work says, whichever is first; the stay of another process is another."""
+    conversation, joined = Conversation("c1"), [Notice("joined", "c1")]
+    assert conversation.stands(Stand()) == []
+    assert conversation.feed(ConversationJoined(call="a")) == joined
+    assert conversation.stands(Stand("a")) == []
+    assert conversation.stands(Stand()) == []
+    assert conversation.stands(Stand("b")) == joined
+    assert conversation.feed(ConversationJoined(call="b")) == []
+
+
+def test_a_conversation_that_nobody_takes() -> None:
+    """It is told once a drought, and waited for."""
+    conversation = Conversation("c1")
+    (told,) = conversation.stands(Stand(silent=True))
+    assert (told.event, told.code, told.waits) == ("error", Code.ENGINE_SILENT, True)
+    assert json.loads(told.text)["properties"]["waits"] is True
+    assert conversation.stands(Stand(silent=True)) == []
+    assert conversation.stands(Stand("a")) == [Notice("joined", "c1")]
+    assert len(conversation.stands(Stand(silent=True))) == 1
+    assert not conversation.over
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        (ConversationFailed(code=Code.ENGINE_REFUSED, sentence="why"), Code.ENGINE_REFUSED),
+        (ConversationEnded(call="a", reason="why"), Code.EXPIRED),
+    ],
+)
+def test_a_conversation_that_is_over(message: Message, code: Code) -> None:
+    """The reason is told, and nothing more comes."""
+    conversation = Conversation("c1")
+    assert conversation.feed(message) == [Notice("error", "c1", "why", code)]
+    assert conversation.over
+
+
+def test_a_room_may_have_been_meant() -> None:
+    """Where nobody can join anything else, the rooms that there are are named."""
+    failed = ConversationFailed(code=Code.ENGINE_MISSING, sentence="install it")
+    for rooms, known in ((["b", "a"], "a, b"), ([], "none")):
+        (told,) = Conversation("mian", rooms).feed(failed)
+        assert isinstance(told, Notice)
+        assert told.why == f"install it; if a room was meant, known are: {known}"

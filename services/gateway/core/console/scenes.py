@@ -12,7 +12,7 @@ from services.gateway.core.stage import Stage
 from services.runtime.words import clip
 
 TEXT = 160
-KINDS = ("call", "chat", "asr")
+KINDS = ("call", "chat", "asr", "daily")
 """What the name of a session that is no room begins with."""
 SOUND = b"\0"
 """Stands for a byte of sound: only its length is asked of the broker."""
@@ -100,7 +100,7 @@ def kind_of(session: str, rooms: Sequence[str]) -> str:
     """What kind of session has this name."""
     if session in rooms:
         return "room"
-    head = session.partition("-")[0]
+    head = session.replace(":", "-").partition("-")[0]
     return head if head in KINDS else "room"
 
 

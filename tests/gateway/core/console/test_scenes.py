@@ -88,7 +88,7 @@ def test_failures_and_lanes_are_told() -> None:
 
 def test_the_kind_is_in_the_name() -> None:
     """A room of the configuration is one whatever it is called."""
-    names = {"chat-1": "chat", "asr-1": "asr", "call-1": "call", "demo": "room"}
+    names = {"chat-1": "chat", "asr-1": "asr", "call-1": "call", "daily:c1": "daily", "demo": "room"}
     assert {name: kind_of(name, []) for name in names} == names
     assert kind_of("chat-1", ["chat-1"]) == "room"
     assert order("") == (0, 0)

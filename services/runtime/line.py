@@ -1,4 +1,4 @@
-"""What one attendance may say on a call's session: nothing, once another has its lease."""
+"""What one attendance may say on its session: nothing, once another has the lease."""
 
 import asyncio
 
@@ -12,18 +12,18 @@ RENEW_S = 1.0
 
 
 class LeaseLostError(Exception):
-    """Another attends the call, or nobody can tell."""
+    """Another has the session, or nobody can tell."""
 
 
 class Line:
-    """The session of a call, while its lease is ours."""
+    """The session of a call or a conversation, while its lease is ours."""
 
     def __init__(self, session: str, lease: Attend, sessions: Sessions) -> None:
         self.session = session
         self._lease = lease
         self._sessions = sessions
 
-    async def tell(self, message: Message) -> None:
+    async def tell(self, message: Message, blob: bytes = b"") -> None:
         """Publish it as soon as the brokers let us. Raises LeaseLostError.
 
         Whoever is frozen between the question and the publication says an old thing late: utterances have the same
@@ -33,7 +33,7 @@ class Line:
             try:
                 if not await self._lease.ours():
                     raise LeaseLostError
-                await self._sessions.publish(self.session, message)
+                await self._sessions.publish(self.session, message, blob)
             except TROUBLE as error:
                 if not passes(error):
                     raise
