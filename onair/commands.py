@@ -136,8 +136,8 @@ def listen(
 ) -> None:
     """Show what is said in a room or in a conversation of Daily (Tavus), until Ctrl-C.
 
-    What grows while it is said is shown as one line: in a terminal as it grows, elsewhere once it is over. Needs
-    onair[client] and the package websockets; Daily's SDK is needed where ingest runs, not here.
+    What grows while it is said is shown as one line: in a terminal as it grows, elsewhere once it is over. Daily's
+    SDK is needed where ingest runs, not here.
     """
     found = listening()
     raise typer.Exit(found.listen(found.Wanted(conversation, server, token, data, json)))

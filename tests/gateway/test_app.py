@@ -248,7 +248,7 @@ def test_a_wrong_setting_is_refused(name: str, value: str, reason: str, tmp_path
 
 async def dropped(service: Service) -> None:
     """Built, and never run."""
-    cast("Any", service.loops[0]).args[1].close()  # its port
+    cast("Any", service.loops[0]).args[1][0].close()  # its port
     await service.bus.close()
 
 

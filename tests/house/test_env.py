@@ -14,7 +14,7 @@ from services.tts.settings import read as tts
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / ".env.example").read_text(encoding="utf-8")
 NAME = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
-READERS = {"get", "number", "secret", "flag", "networks"}
+READERS = {"get", "number", "ports", "secret", "flag", "networks"}
 IN_COMPOSE = re.compile(r"\$\{([A-Z][A-Z0-9_]+)")
 
 
