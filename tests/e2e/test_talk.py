@@ -207,7 +207,8 @@ def test_nothing_old_is_heard_after_an_interruption(browser: Browser, gateway: t
             held.tell("TTSDone", turn=f"call-x-{number}", latency={})
         asked(held, "call-x-9", "那天气呢？")
         held.sentence("call-x-9", 0, "晴天。", new)
-        until(lambda: page.evaluate("onair.desk.call.host().wait !== null"))
+        held.tell("TTSDone", turn="call-x-9", latency={})
+        until(lambda: page.evaluate("onair.desk.call.host('call-x-9')?.wait ?? null") is not None)
         until(lambda: state(page) in {"listening", "hearing"})
         until(lambda: played(page)[-len(new) // 2 :] == values(new))
         heard = played(page)[: -len(new) // 2]
