@@ -100,9 +100,8 @@ def live_url(brokers: dict[str, str]) -> str:
     return flushed(brokers["live"])
 
 
-@pytest.fixture
-async def no_task_left() -> AsyncIterator[None]:
-    """Every task that the test started has ended when its fixtures are down."""
+async def watched() -> AsyncIterator[None]:
+    """Every task that this loop was given meanwhile has ended."""
     before = asyncio.all_tasks()
     yield
     fresh = asyncio.all_tasks() - before - {asyncio.current_task()}
@@ -110,6 +109,13 @@ async def no_task_left() -> AsyncIterator[None]:
         await asyncio.wait(fresh, timeout=1)  # cancelled ones need a round of the loop to end
     left = [task.get_name() for task in fresh if not task.done()]
     assert not left, f"tasks still running: {left}"
+
+
+@pytest.fixture
+async def no_task_left() -> AsyncIterator[None]:
+    """Every task that the test started has ended when its fixtures are down."""
+    async for _ in watched():
+        yield
 
 
 @pytest.fixture(autouse=True)

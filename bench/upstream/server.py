@@ -111,6 +111,8 @@ class Upstream:
     delays: schedule.Delays = field(default_factory=schedule.Delays)
     transcript: str = content.TRANSCRIPT
     journal: Journal = field(default_factory=Journal)
+    answer: Callable[[str, str], str] = content.answer
+    """What is said to a question, under a system message."""
     requests: list[Request] = field(default_factory=list[Request])
     clips: int = 0
     gone: asyncio.Event = field(default_factory=asyncio.Event)
@@ -169,7 +171,7 @@ class Upstream:
         messages: Sequence[dict[str, Any]] = request.body.get("messages") or []
         said = {str(each.get("role")): str(each.get("content")) for each in messages}  # the last one of each role
         asked, times = said.get("user", ""), exchange.times
-        parts = content.tokens(content.answer(asked, said.get("system", "")))
+        parts = content.tokens(self.answer(asked, said.get("system", "")))
         times.text, times.mark = asked, content.mark(asked)
         dues = schedule.tokens(times.received / 1e9, len(parts), self.delays)
         await exchange.head("text/event-stream")

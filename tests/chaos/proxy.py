@@ -163,6 +163,10 @@ class Proxy:
         """End this direction of every connection; how many there were."""
         return sum([link.half_close(side) for link in list(self.links)])
 
+    async def reach(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection to the server; raises OSError where there is none."""
+        return await asyncio.open_connection(*self.target, limit=READ)
+
     @property
     def held(self) -> int:
         """Pieces that met a hole."""
@@ -196,7 +200,7 @@ class Proxy:
     async def _serve(self, link: Link, reader: asyncio.StreamReader) -> None:
         """Both directions to their ends; a connection that is made in a hole reaches the server after it."""
         await self.wires[Side.UP].open.wait()
-        back, link.server = await asyncio.open_connection(*self.target, limit=READ)
+        back, link.server = await self.reach()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._carry(link, Side.UP, reader, link.server))
             group.create_task(self._carry(link, Side.DOWN, back, link.client))

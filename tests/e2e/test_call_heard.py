@@ -1,26 +1,32 @@
 """Calls that are really listened to: speech goes in by the WebSocket, words and an answer come out, whoever dies."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
+from services.contract.asr import Transcribed
 from services.gateway.core.call_words import HEARD_RATE
+from services.runtime.sessions import Sessions
 from tests.asr.speech import silence, speech
 from tests.caller import FRAME, Caller, Heard, calling, names, twice
 from tests.chaos.stack import Stack, Worker
+from tests.conftest import watched
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="module")]
 OWN = {"interrupt": True, "audio": "stream", "language": "en"}
 STORY = "tell me a story"
+"""Its answer takes ten seconds."""
 NUMBERS, OTHER = "one two three four five", "stop talking and listen to me"
 """Of the first the offline recogniser understands `three four five`, of the second nothing like that."""
 LOUD = (b"\0\x20\0\xe0" * HEARD_RATE)[: HEARD_RATE * 2]
 """A second that ears without a detector hear as a voice."""
+BACKCHANNELS = ("uh huh", "嗯，对")
 
 
 def configured(*heard: str) -> dict[str, Any]:
@@ -35,14 +41,35 @@ def configured(*heard: str) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def house(folder: Path, *heard: str, ears: int = 1) -> AsyncGenerator[tuple[Stack, int]]:
+async def house(folder: Path, *heard: str) -> AsyncGenerator[tuple[Stack, int]]:
     """A whole house on brokers of its own; the gateway's port."""
     async with Stack(folder, configured(*heard)) as stack:
-        for service in ("llm", "tts", *["asr"] * ears):
+        for service in ("llm", "tts", "asr"):
             await stack.start(service)
         gateway = await stack.start("gateway", {"CALL_AUDIO": "wav"})
         await stack.ready()
         yield stack, int(gateway.env["GATEWAY_PORT"])
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def no_task_left() -> AsyncIterator[None]:
+    """As everywhere, on the loop that the house lives in."""
+    async for _ in watched():
+        yield
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def lasting(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Stack, int]]:
+    """The house of this module: whatever a test does to it, it lives on."""
+    async with house(tmp_path_factory.mktemp("house")) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def home(lasting: tuple[Stack, int]) -> tuple[Stack, int]:
+    """The same, when all of it is ready."""
+    await lasting[0].ready()
+    return lasting
 
 
 @dataclass
@@ -85,9 +112,9 @@ async def heard(person: Person) -> str:
     return (await person.caller.until("SentenceRecognized"))[-1].payload["sentence"]
 
 
-async def test_what_the_original_client_says(tmp_path: Path) -> None:
+async def test_what_the_original_client_says(home: tuple[Stack, int]) -> None:
     """Its bytes, its events: what was said as text, each sentence with a complete file, the end; and again."""
-    async with house(tmp_path) as (_, port), talking(port, "a", speaker="quick", language="en") as person:
+    async with talking(home[1], "a", speaker="quick", language="en") as person:
         for _ in range(2):
             person.say(silence(300) + await speech(NUMBERS))
             frames = await person.caller.until("TTSDone")
@@ -99,11 +126,12 @@ async def test_what_the_original_client_says(tmp_path: Path) -> None:
             assert all(frame.sound[:4] == b"RIFF" for frame in frames if frame.event == "audio")
 
 
-async def test_a_second_utterance_interrupts(tmp_path: Path) -> None:
+async def test_a_second_utterance_interrupts(home: tuple[Stack, int]) -> None:
     """Real speech into the answer: it is held at once, ends, and the next answer is to what was said into it."""
-    async with house(tmp_path) as (_, port), talking(port, "b", **OWN) as person:
+    async with talking(home[1], "b", **OWN) as person:
         await person.caller.send("TextInput", text=STORY)
         await person.caller.until("audio")
+        await person.caller.send("BotUpdateConfig", speaker="quick")  # the next answer is not waited for
         await asyncio.sleep(0.4)  # an answer's first moment is its echo's
         person.say(await speech(NUMBERS))
         assert names(await person.caller.until("PlaybackPause")).count("VoiceBegan") == 1
@@ -114,20 +142,31 @@ async def test_a_second_utterance_interrupts(tmp_path: Path) -> None:
         assert done.payload["latency"]["total_ms"] > 0
 
 
-@pytest.mark.parametrize("word", ["uh huh", "嗯，对"])
-async def test_a_back_channel_does_not_interrupt(tmp_path: Path, word: str) -> None:
-    """The answer is held, goes on, and is heard to its end; nothing is asked."""
-    async with house(tmp_path, word) as (_, port), talking(port, "c", **OWN) as person:
-        await person.caller.send("TextInput", text=STORY)
-        await person.caller.until("audio")
-        await asyncio.sleep(0.4)  # as above
-        person.say(LOUD[: HEARD_RATE * 2 * 4 // 10])
-        frames = await person.caller.until("TTSDone")
-        assert [name for name in names(frames) if name.startswith("Playback")] == ["PlaybackPause", "PlaybackResume"]
-        assert "SentenceRecognized" not in names(frames)
+async def test_a_back_channel_does_not_interrupt(tmp_path: Path) -> None:
+    """Two calls, a back-channel each: the answer is held, goes on, and is heard to its end; nothing is asked."""
+
+    async def one(port: int, sid: str) -> None:
+        async with talking(port, sid, **OWN) as person:
+            await person.caller.send("TextInput", text="hello")
+            await person.caller.until("audio")
+            await asyncio.sleep(0.4)  # as above
+            person.say(LOUD[: HEARD_RATE * 2 * 4 // 10])
+            frames = await person.caller.until("TTSDone")
+            assert [name for name in names(frames) if name.startswith("Playback")] == [
+                "PlaybackPause",
+                "PlaybackResume",
+            ]
+            assert "SentenceRecognized" not in names(frames)
+
+    async with house(tmp_path, *BACKCHANNELS) as (stack, port):
+        await asyncio.gather(one(port, "c1"), one(port, "c2"))
+        async with stack.bus() as bus:
+            told = [item.message for sid in ("c1", "c2") for item in await Sessions(bus).range(f"call-{sid}")]
+    finals = [one.text for one in told if isinstance(one, Transcribed) and one.final]
+    assert sorted(finals) == sorted(BACKCHANNELS)
 
 
-async def test_two_calls_share_nothing(tmp_path: Path) -> None:
+async def test_two_calls_share_nothing(home: tuple[Stack, int]) -> None:
     """Both speak at once, each is answered what he said, and hears nothing of the other's turn."""
 
     async def one(port: int, sid: str, text: str) -> tuple[str, set[str]]:
@@ -137,8 +176,7 @@ async def test_two_calls_share_nothing(tmp_path: Path) -> None:
         turns = {frame.payload["turn"] for frame in frames if "turn" in frame.payload}
         return next(frame.payload["sentence"] for frame in frames if frame.event == "SentenceRecognized"), turns
 
-    async with house(tmp_path) as (_, port):
-        first, second = await asyncio.gather(one(port, "d1", NUMBERS), one(port, "d2", OTHER))
+    first, second = await asyncio.gather(one(home[1], "d1", NUMBERS), one(home[1], "d2", OTHER))
     assert "four" in first[0]
     assert second[0]
     assert "four" not in second[0]
@@ -147,9 +185,49 @@ async def test_two_calls_share_nothing(tmp_path: Path) -> None:
     assert second[1].pop().startswith("call-d2-")
 
 
-async def test_a_listener_killed_in_mid_utterance(tmp_path: Path) -> None:
+@pytest.mark.parametrize("lost", ["work", "live"])
+async def test_a_broker_killed_in_a_call(home: tuple[Stack, int], lost: str) -> None:
+    """It is back after two seconds: who was speaking and who was being answered stay connected, are heard and are answered."""
+    stack, port = home
+    broker = stack.work if lost == "work" else stack.live
+    async with (
+        talking(port, f"f1-{lost}", speaker="quick", **OWN) as speaker,
+        talking(port, f"f2-{lost}", **OWN) as listener,
+    ):
+        await listener.caller.send("TextInput", text=STORY)
+        await listener.caller.until("audio")
+        speaker.say(silence(300) + await speech(NUMBERS))
+        await speaker.caller.until("VoiceBegan")
+        await broker.kill()
+        await asyncio.sleep(2)
+        await broker.start()
+        if lost == "work":
+            assert "three four five" in await heard(speaker), "the sound was kept meanwhile"
+            await speaker.caller.until("TTSDone")
+        await stack.ready()
+        await listener.caller.send("BotUpdateConfig", speaker="quick")
+        answered = await asyncio.gather(again(speaker), again(listener))
+    assert all("audio" in names(frames) for frames in answered)
+
+
+async def again(person: Person) -> list[Heard]:
+    """Say it again until it is understood: what was cut may need a second try, not more."""
+    for _ in range(2):
+        person.say(silence(300) + await speech(NUMBERS))
+        with suppress(TimeoutError):
+            while "four" not in await heard(person):
+                pass
+            return await person.caller.until("TTSDone")
+    told = [frame.payload for frame in person.caller.got if frame.event == "BotError"]
+    pytest.fail(f"the call is dead: {told}; {names(person.caller.got)[-20:]}")
+
+
+async def test_a_listener_killed_in_mid_utterance(home: tuple[Stack, int]) -> None:
     """Kill -9: another takes the call over, and the whole utterance is answered, once."""
-    async with house(tmp_path, ears=2) as (stack, port), talking(port, "e", speaker="quick", **OWN) as person:
+    stack, port = home
+    await stack.start("asr")
+    await stack.ready()
+    async with talking(port, "e", speaker="quick", **OWN) as person:
         person.say(silence(300) + await speech(NUMBERS))
         await person.caller.until("VoiceBegan")
         await asyncio.sleep(0.8)  # in the middle of it
@@ -165,38 +243,3 @@ async def listener(stack: Stack, session: str) -> Worker:
     async with stack.bus() as bus:
         owner: Any = await bus.work.get(f"attend:{session}")
     return next(worker for worker in stack.of("asr") if worker.owns(owner.decode()))
-
-
-@pytest.mark.parametrize("lost", ["work", "live"])
-@pytest.mark.parametrize("moment", ["listening", "answering"])
-async def test_a_broker_killed_in_a_call(tmp_path: Path, lost: str, moment: str) -> None:
-    """It comes back after two seconds: the connection lasts, and what is said or typed then is heard and answered."""
-    async with house(tmp_path) as (stack, port), talking(port, "f", **OWN) as person:
-        broker = stack.work if lost == "work" else stack.live
-        if moment == "listening":
-            person.say(silence(300) + await speech(NUMBERS))
-            await person.caller.until("VoiceBegan")
-        else:
-            await person.caller.send("TextInput", text=STORY)
-            await person.caller.until("audio")
-        await broker.kill()
-        await asyncio.sleep(2)
-        await broker.start()
-        if (lost, moment) == ("work", "listening"):
-            assert "three four five" in await heard(person), "the sound was kept meanwhile"
-            await person.caller.until("TTSDone")
-        await stack.ready()
-        answered = await again(person)
-    assert "audio" in names(answered)
-
-
-async def again(person: Person) -> list[Heard]:
-    """Say it again until it is understood: what was cut may need a second try, not more."""
-    for _ in range(2):
-        person.say(silence(300) + await speech(NUMBERS))
-        with suppress(TimeoutError):
-            while "four" not in await heard(person):
-                pass
-            return await person.caller.until("TTSDone")
-    told = [frame.payload for frame in person.caller.got if frame.event == "BotError"]
-    pytest.fail(f"the call is dead: {told}; {names(person.caller.got)[-20:]}")

@@ -4,14 +4,13 @@ import random
 import struct
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
 from tests.e2e.exchange import Exchange, exchange
-from tests.e2e.test_page import CHROMIUM, FLAGS, LAPTOP, PHONE, picture, until
+from tests.e2e.test_page import CHROMIUM, FLAGS, LAPTOP, PHONE, until
 
 TURN = "call-x-1"
 MIC = "--use-fake-device-for-media-stream"
@@ -118,6 +117,15 @@ def played(page: Page) -> list[int]:
     return list(page.evaluate("played"))
 
 
+def fits(page: Page) -> None:
+    """A call on the phone: nothing scrolls sideways, all controls and the caption are in view."""
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE[0]
+    for part in ("#text", "#send", "#mute", "#stop", "#hang", "#caption", "#lang"):
+        place: Any = page.locator(part).bounding_box()
+        assert 0 <= place["x"] <= place["x"] + place["width"] <= PHONE[0]
+        assert 0 <= place["y"] <= place["y"] + place["height"] <= PHONE[1]
+
+
 def asked(gateway: Exchange, turn: str = TURN, text: str = "今天天气怎么样？") -> None:
     gateway.tell("SentenceRecognized", sentence=text, turn=turn, took_ms=120)
 
@@ -146,7 +154,7 @@ def test_a_microphone_of_any_rate_is_heard_at_16_kilohertz(
     assert high["rms"] < 0.01
 
 
-def test_an_answer_is_played_sample_for_sample(browser: Browser, gateway: tuple[Exchange, str], tmp_path: Path) -> None:
+def test_an_answer_is_played_sample_for_sample(browser: Browser, gateway: tuple[Exchange, str]) -> None:
     """All of it once, over a pause; its captions stand while it is heard; what was heard is told."""
     held, url = gateway
     first, second = noise(1, 1.5), noise(2, 1.5)
@@ -160,7 +168,6 @@ def test_an_answer_is_played_sample_for_sample(browser: Browser, gateway: tuple[
         held.sentence(TURN, 1, "不过晚上会凉，记得带一件外套。", second)
         until(lambda: "晴天" in page.inner_text("#caption"))
         assert "外套" not in page.inner_text("#lines"), "not before it is heard"
-        picture(page, "talk", tmp_path)
         held.tell("PlaybackPause")
         until(lambda: state(page) == "paused" and page.evaluate("onair.desk.player.state") == "paused")
         at = held.call.events("PlaybackMark")[-1]
@@ -200,12 +207,32 @@ def test_nothing_old_is_heard_after_an_interruption(browser: Browser, gateway: t
             held.tell("TTSDone", turn=f"call-x-{number}", latency={})
         asked(held, "call-x-9", "那天气呢？")
         held.sentence("call-x-9", 0, "晴天。", new)
-        until(lambda: page.evaluate("onair.desk.call.host().wait !== null"))
+        held.tell("TTSDone", turn="call-x-9", latency={})
+        until(lambda: page.evaluate("onair.desk.call.host('call-x-9')?.wait ?? null") is not None)
         until(lambda: state(page) in {"listening", "hearing"})
         until(lambda: played(page)[-len(new) // 2 :] == values(new))
         heard = played(page)[: -len(new) // 2]
         assert len(heard) < len(old) // 2 * 2 - 4_800
         assert "被打断" in page.inner_text("#lines")
+
+
+def test_the_conversation_keeps_what_was_heard(browser: Browser, gateway: tuple[Exchange, str]) -> None:
+    """An interruption marks the answer that it cut off and no earlier one; what nobody heard of it is never shown."""
+    held, url = gateway
+    with opened(browser, url, locale="en-GB") as page:
+        called(page, held)
+        for number, texts in enumerate((["One.", "Two."], ["Three.", "Four.", "Five."], ["Six."])):
+            asked(held, f"call-x-{number}", f"question {number}")
+            for index, text in enumerate(texts):
+                held.sentence(f"call-x-{number}", index, text, noise(index, 0.5 if number != 1 else 2))
+            if number == 1:
+                until(lambda: "Four." in page.inner_text("#lines"))
+                page.keyboard.press("Escape")
+            held.tell("TTSDone", turn=f"call-x-{number}", latency={})
+            until(lambda: state(page) in {"listening", "hearing"})
+        until(lambda: "Six." in page.inner_text("#lines"))
+        lines = page.locator("#lines .host p").all_inner_texts()
+    assert [" ".join(line.split()) for line in lines] == ["One. Two.", "Three. Four. interrupted", "Six."]
 
 
 def test_a_cut_connection_goes_on_at_the_sample(browser: Browser, gateway: tuple[Exchange, str]) -> None:
@@ -291,7 +318,7 @@ def test_a_closed_call_says_why(browser: Browser, code: int, said: str) -> None:
         until(lambda: len(held.calls) == 2 and state(page) in {"listening", "hearing"})
 
 
-def test_the_phone_and_the_keyboard(browser: Browser, gateway: tuple[Exchange, str], tmp_path: Path) -> None:
+def test_the_phone_and_the_keyboard(browser: Browser, gateway: tuple[Exchange, str]) -> None:
     """Nothing scrolls sideways, all controls are in view and have names; a whole call needs no pointer."""
     held, url = gateway
     with opened(browser, url, size=PHONE, locale="en-GB") as page:
@@ -307,12 +334,7 @@ def test_the_phone_and_the_keyboard(browser: Browser, gateway: tuple[Exchange, s
         )
         held.play(noise(1, 3))
         until(lambda: "Sunny" in page.inner_text("#caption"))
-        assert page.evaluate("document.documentElement.scrollWidth") == PHONE[0]
-        for part in ("#text", "#send", "#mute", "#stop", "#hang", "#caption", "#lang"):
-            place: Any = page.locator(part).bounding_box()
-            assert 0 <= place["x"] <= place["x"] + place["width"] <= PHONE[0]
-            assert 0 <= place["y"] <= place["y"] + place["height"] <= PHONE[1]
-        picture(page, "talk-phone", tmp_path)
+        fits(page)
         page.focus("#mute")
         page.keyboard.press("Space")
         until(lambda: page.get_attribute("#mute", "aria-pressed") == "true")

@@ -1,6 +1,6 @@
 // The call as the page knows it: what the server says becomes a conversation, and sound for the player.
 
-import { captions, over } from '/web/talk-caption.js';
+import { captions } from '/web/talk-caption.js';
 
 const KEPT = 200; // lines of the conversation
 
@@ -48,7 +48,7 @@ export class Call {
     this.voice = false;
     this.partial = '';
     if (resumed || !this.host()) return '';
-    const busy = this.open || !over(this.host(), this.place);
+    const busy = this.open || !this.over(this.host());
     return busy ? this.stop(this.host().turn) : '';
   }
 
@@ -56,7 +56,7 @@ export class Call {
     if (this.host(turn)) return;
     if (this.asked?.text === sentence) this.asked.pending = false;
     else this.add({ who: 'you', text: sentence, took });
-    this.add({ who: 'host', turn, sentences: [], done: false, stopped: false, latency: null, wait: null, error: null, ended: this.ended ?? now });
+    this.add({ who: 'host', turn, sentences: [], place: null, done: false, stopped: false, latency: null, wait: null, error: null, ended: this.ended ?? now });
     Object.assign(this, { asked: null, open: turn, voice: false, partial: '', error: null });
   }
 
@@ -102,7 +102,7 @@ export class Call {
   stop(turn) {
     for (const line of this.lines) {
       if (line.who !== 'host') continue;
-      if (!over(line, this.place) || !line.done) Object.assign(line, { stopped: true, done: true });
+      if (!this.over(line) || !line.done) Object.assign(line, { stopped: true, done: true });
       this.silenced.add(line.turn);
       if (line.turn === turn) break;
     }
@@ -116,13 +116,17 @@ export class Call {
     if (!place) return;
     const line = this.host(place.turn);
     this.place = place;
+    if (line) line.place = place;
     if (line && line.wait === null) line.wait = Math.max(0, Math.round(now - line.ended));
   }
 
   captions(line) {
     const later = this.place && this.lines.indexOf(line) < this.lines.indexOf(this.host(this.place.turn));
-    return captions(line, this.place, Boolean(later));
+    return captions(line, line.place, Boolean(later));
   }
+
+  // Whether all of it was heard that will ever be.
+  over(line) { return line.stopped || (line.done && this.captions(line).every(({ state }) => state === 'heard')); }
 
   now() {
     const line = this.place && this.host(this.place.turn);

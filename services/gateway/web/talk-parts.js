@@ -19,12 +19,15 @@ export function Lines({ say, desk }) {
   </ol>`;
 }
 
+// Sentences of spaced scripts need a space between them.
+function apart(text) { return /[!-~]$/.test(text) ? `${text} ` : text; }
+
 function Host({ say, desk, line }) {
   const heard = desk.call.captions(line).filter(({ state }) => state === 'heard' || state === 'now' || state === 'broken');
   if (!heard.length && !line.error && !(line.stopped && line.done)) return null;
   const name = desk.choice('persona') || desk.menu.persona || 'OnAir';
   return html`<li class="host"><small>${line.name ??= name}</small>
-    <p>${heard.map(({ index, text, state }) => html`<span key=${index} class=${state} aria-current=${state === 'now' ? 'true' : null}>${text}</span>`)}${line.stopped && html`<em>${say('cut')}</em>`}</p>
+    <p>${heard.map(({ index, text, state }) => html`<span key=${index} class=${state} aria-current=${state === 'now' ? 'true' : null}>${apart(text)}</span>`)}${line.stopped && html`<em>${say('cut')}</em>`}</p>
     ${line.error && html`<p class="bad">${known(say, `code_${line.error.code}`, line.error.message)}</p>`}
     <${Wait} say=${say} line=${line} />
   </li>`;
