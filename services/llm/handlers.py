@@ -166,9 +166,11 @@ def attach(delivery: Delivery, desk: Desk, workers: int) -> None:
 
 async def answer_turn(desk: Desk, job: Job[TurnRequested]) -> None:
     """One delivery of one turn, to its end."""
-    known = await desk.work.answer(job.message.turn)
+    persona, voice = desk.cast(job.message)
+    # The engine is looked up for the first sentence, which then need not wait for it.
+    known, _ = await asyncio.gather(desk.work.answer(job.message.turn), desk.engine(voice))
     said = [known.sentences[index] for index in sorted(known.sentences)]
-    run = Run(desk, job, *desk.cast(job.message), len(said), "".join(said)[-turns.BEFORE :])
+    run = Run(desk, job, persona, voice, len(said), "".join(said)[-turns.BEFORE :])
     if known.count is not None:
         run.raw = "".join(said)
         await run.end("done")
@@ -211,8 +213,7 @@ async def _ask(run: Run, plan: turns.Plan) -> turns.Reason:
     request, begin, failure = run.job.message, run.index - len(plan.said), None
     splitter = Splitter(request.spoken, run.persona.quotes, run.voice.references)
     repeats = turns.Repeats(plan.said)
-    # The engine is looked up for the first sentence, which then need not wait for it.
-    messages, _ = await asyncio.gather(_messages(run, plan), run.desk.engine(run.voice))
+    messages = await _messages(run, plan)
     hurry = request.kind == "room"
     try:
         async with aclosing(run.desk.model.answer(messages, session=request.session, hurry=hurry)) as deltas:

@@ -199,9 +199,11 @@ class Rendition:
         """Pass on what the engine makes, until it ends, is refused, or is not wanted any more."""
         while (pcm := await _next(pieces, self._desk.patience_s)) is not None:
             released = self._judge.feed(pcm)
-            if self._judge.bad or await self._unwanted():
+            if self._judge.bad:
                 return
             await self._publish(self._chunker.feed(released))
+            if await self._unwanted():  # after the sound, which need not wait for the answer: readers know it first
+                return
 
     async def _unwanted(self) -> bool:
         """Look from time to time whether the turn was interrupted, dropped or silenced."""
