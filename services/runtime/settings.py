@@ -4,8 +4,10 @@ import os
 from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from redis.connection import parse_url  # pyright: ignore[reportUnknownVariableType]  redis-py leaves it untyped
 
 from services.contract.failure import Code, Failure
 from services.runtime import logs
@@ -35,6 +37,8 @@ class Common(BaseModel):
     def config(self) -> Config:
         """The configuration; raises Failure(BAD_CONFIG)."""
         config = load(self.config_path)
+        for proxy in (config.network.proxy, *config.network.proxies.values()):
+            logs.hide_url(proxy)
         return demo_of(config, self.demo) if self.demo and not config.rooms else config
 
 
@@ -76,10 +80,29 @@ def number(environ: Mapping[str, str], name: str, default: int, least: int = 0, 
 
 
 def web(url: str, name: str) -> str:
-    """The address of a server, '' for none; raises Failure(BAD_CONFIG) that names where it stands."""
+    """The address of a server, '' for none; raises Failure(BAD_CONFIG) that names where it stands. It may hold a password."""
     if url and not url.startswith(("http://", "https://")):
         example = "http://127.0.0.1:11434/v1"
         raise Failure(Code.BAD_CONFIG, f"{name} must begin with http:// or https://, as {example}")
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if url and not host:
+        remedy = "write http://host:port/v1; in a name or a password / is %2F, @ is %40, : is %3A"
+        raise Failure(Code.BAD_CONFIG, f"{name} is no address of a server; {remedy}")
+    logs.hide_url(url)
+    return url
+
+
+def broker(url: str, name: str) -> str:
+    """The address of a broker, which no error repeats; raises Failure(BAD_CONFIG) that names where it stands."""
+    try:
+        parse_url(url)
+    except ValueError:
+        remedy = "write redis://:password@host:6379/0; in a password / is %2F, @ is %40, # is %23"
+        raise Failure(Code.BAD_CONFIG, f"{name} is no address of a broker; {remedy}") from None
     return url
 
 
@@ -102,13 +125,15 @@ def networks(environ: Mapping[str, str], name: str) -> tuple[IPv4Network | IPv6N
 def common(service: str, environ: Mapping[str, str]) -> Common:
     """Settings that all services share; raises Failure(BAD_CONFIG)."""
     both = secret(environ, "REDIS_URL")
-    lives = secret(environ, "LIVE_REDIS_URLS") or both or LIVE_URL
+    work = secret(environ, "WORK_REDIS_URL")
+    lives = secret(environ, "LIVE_REDIS_URLS")
+    urls = [url.strip() for url in (lives or both or LIVE_URL).split(",") if url.strip()]
     port_name = f"{service.upper()}_HEALTH_PORT"
     try:
         return Common(
             service=service,
-            work_url=secret(environ, "WORK_REDIS_URL") or both or WORK_URL,
-            live_urls=tuple(url.strip() for url in lives.split(",") if url.strip()),
+            work_url=broker(work or both or WORK_URL, "WORK_REDIS_URL" if work else "REDIS_URL"),
+            live_urls=tuple(broker(url, "LIVE_REDIS_URLS" if lives else "REDIS_URL") for url in urls),
             config_path=Path(environ.get("ONAIR_CONFIG", "onair.yaml")),
             data=Path(environ.get("ONAIR_DATA", "data")),
             log_level=environ.get("LOG_LEVEL", "INFO"),
