@@ -35,7 +35,7 @@ FINAL = {4409, 1008, 1002, 1003, 1007, 1009}
 UNAUTHORIZED, REFUSED = 401, {401, 403}
 
 
-class _Straight(connect):
+class Straight(connect):
     """A connection to the server that was named, and to no other: the token goes along with a redirect."""
 
     def process_redirect(self, exc: Exception) -> Exception | str:
@@ -84,14 +84,14 @@ class Call:
                 await asyncio.sleep(TRIES_S[tries])
                 tries += 1
 
-    def _connected(self) -> _Straight:
+    def _connected(self) -> Straight:
         query = {"sid": self.sid}
         if self._turn:
             query["resume"] = f"{self._turn}:{self._index}:{self._got}"
         headers = {"Authorization": f"Bearer {self.server.token}"} if self.server.token else {}
         url = f"{self.server.url.replace('http', 'ws', 1)}{PATH}?{urlencode(query)}"
         proxy = None if self.server.local else True
-        return _Straight(
+        return Straight(
             url, additional_headers=headers, proxy=proxy, open_timeout=CONNECT_S, max_size=MOST, compression=None
         )
 
