@@ -56,7 +56,10 @@ def flag(environ: Mapping[str, str], name: str) -> bool:
 
 
 def secret(environ: Mapping[str, str], name: str) -> str:
-    """The secret in the file that NAME_FILE names, or else in NAME; '' if neither is set. It appears in no log."""
+    """The secret in the file that NAME_FILE names, or else in NAME; '' if neither is set. It appears in no log.
+
+    Raises Failure(BAD_CONFIG), which never repeats it.
+    """
     value = environ.get(name, "")
     if path := environ.get(f"{name}_FILE"):
         try:
@@ -66,6 +69,9 @@ def secret(environ: Mapping[str, str], name: str) -> str:
                 Code.BAD_CONFIG, f"{name}_FILE names {path}, which cannot be read: {error.strerror}"
             ) from error
     logs.hide(value)
+    if not value.isprintable():
+        remedy = "it was cut or pasted wrongly: give it in one line"
+        raise Failure(Code.BAD_CONFIG, f"{name} has a line break, or another character that no secret has; {remedy}")
     return value
 
 

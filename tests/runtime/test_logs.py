@@ -11,7 +11,7 @@ import pytest
 from services.contract.failure import Failure
 from services.runtime.health import Health
 from services.runtime.logs import discreet, hide, hide_url, redact
-from services.runtime.settings import broker, common, web
+from services.runtime.settings import broker, common, secret, web
 
 ROOT = Path(__file__).parents[2]
 CANARY = "c4nary/7f@3a+"
@@ -53,8 +53,8 @@ def test_of_several_urls_each_password_is_hidden() -> None:
 
 def test_a_longer_secret_goes_first() -> None:
     """No part of one remains where another is its beginning; what is as short as a word is not hidden."""
-    for secret in ("canary", "canary-7f3a", "abc"):
-        hide(secret)
+    for value in ("canary", "canary-7f3a", "abc"):
+        hide(value)
     assert discreet("canary-7f3a, canary, abc") == "***, ***, abc"
 
 
@@ -129,6 +129,14 @@ def test_a_server_that_is_no_address_is_not_repeated() -> None:
         assert "c4n" not in caught.value.sentence
     assert web("http://me:c4nary@host/v1", "OPENAI_BASE_URL") == "http://me:c4nary@host/v1"
     assert discreet("c4nary") == "***"
+
+
+@pytest.mark.parametrize("name", ["OPENAI_API_KEY", "ONAIR_TOKEN", "WORK_REDIS_URL"])
+def test_a_secret_in_two_lines_is_not_repeated(name: str) -> None:
+    """No header and no URL can hold it: it is refused at the start, not told in the error of each request."""
+    with pytest.raises(Failure, match=f"{name} has a line break") as caught:
+        secret({name: "c4nary-1\nc4nary-2"}, name)
+    assert "c4n" not in caught.value.sentence
 
 
 def test_proxies_of_the_configuration_are_hidden(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from onair.brokers import free_port
 from tests.chaos.stack import KEPT
 from tests.security.ground import ROOT
 
@@ -56,29 +57,30 @@ async def house(
     """`onair up`, ready; raises RuntimeError with what it says if it does not get so."""
     path = folder / "onair.yaml"
     path.write_text(config, encoding="utf-8")
-    argv = ("-m", "onair", "up", "--port", "0", "--data", str(folder / "data"), "--config", str(path))
+    port = free_port(0)  # not 0: killed, the gateway comes back where it was
+    argv = ("-m", "onair", "up", "--port", str(port), "--data", str(folder / "data"), "--config", str(path))
     env, pipe = dressed(folder, environ, rule, watch), asyncio.subprocess.PIPE
     with (folder / "up.err").open("wb") as err:
         process = await asyncio.create_subprocess_exec(
             sys.executable, *argv, cwd=folder, env=env, stdout=pipe, stderr=err
         )
     try:
-        if not (port := await _ready(process)):
+        if not await _ready(process):
             raise RuntimeError((folder / "up.err").read_text(encoding="utf-8", errors="replace"))
         yield House(folder, port, process)
     finally:
         await _end(process)
 
 
-async def _ready(process: asyncio.subprocess.Process) -> int:
-    """The gateway's port; 0 if there never is one."""
+async def _ready(process: asyncio.subprocess.Process) -> bool:
+    """Whether it says so before it ends."""
     if process.stdout is None:
         raise RuntimeError("the house has no output")
     async with asyncio.timeout(STARTS_S):
         while line := await process.stdout.readline():
             if line.startswith(b"ready "):
-                return int(line.rpartition(b":")[2])
-    return 0
+                return True
+    return False
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
