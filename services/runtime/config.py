@@ -204,7 +204,7 @@ def load(path: Path) -> Config:
         tree = yaml.compose(text, Loader=yaml.SafeLoader)
         data: object = yaml.safe_load(text) or {}
     except yaml.YAMLError as error:
-        raise Failure(Code.BAD_CONFIG, f"{path}{_what(error)}") from None
+        raise Failure(Code.BAD_CONFIG, f"{path} is not YAML: {_what(error)}") from None
     try:
         return Config.model_validate(data)
     except ValidationError as error:
@@ -219,7 +219,8 @@ def _what(error: yaml.YAMLError) -> str:
     """Where and why a file is not YAML, without the line itself, which may hold a password."""
     mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
     why = error.problem if isinstance(error, yaml.MarkedYAMLError) else getattr(error, "reason", None)
-    return f"{f':{mark.line + 1}' if mark else ''} is not YAML: {why or 'it has a character that YAML does not allow'}"
+    where = f"line {mark.line + 1}: " if mark else ""
+    return f"{where}{why or 'it has a character that YAML does not allow'}"
 
 
 def demo_of(config: Config, recording: str) -> Config:

@@ -7,7 +7,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from redis.connection import parse_url  # pyright: ignore[reportUnknownVariableType]  redis-py leaves it untyped
 
 from services.contract.failure import Code, Failure
 from services.runtime import logs
@@ -15,6 +14,8 @@ from services.runtime.config import Config, demo_of, load
 
 HEALTH_PORTS = {"asr": 8101, "llm": 8102, "tts": 8103, "ingest": 8104, "avatar": 8105, "jobs": 8106}
 WORK_URL = "redis://127.0.0.1:16379/0"
+BROKERS = {"redis", "rediss", "unix"}
+"""Schemes of their addresses."""
 LIVE_URL = "redis://127.0.0.1:16380/0"
 
 
@@ -105,10 +106,13 @@ def web(url: str, name: str) -> str:
 def broker(url: str, name: str) -> str:
     """The address of a broker, which no error repeats; raises Failure(BAD_CONFIG) that names where it stands."""
     try:
-        parse_url(url)
+        parts = urlsplit(url)
+        good, _ = parts.scheme in BROKERS, parts.port
     except ValueError:
+        good = False
+    if not good:
         remedy = "write redis://:password@host:6379/0; in a password / is %2F, @ is %40, # is %23"
-        raise Failure(Code.BAD_CONFIG, f"{name} is no address of a broker; {remedy}") from None
+        raise Failure(Code.BAD_CONFIG, f"{name} is no address of a broker; {remedy}")
     return url
 
 

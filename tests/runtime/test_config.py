@@ -90,7 +90,7 @@ def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, broken: str, said:
     [
         (
             "network:\n  proxy: http://u:canary@h: 1: 2\n",
-            "onair.yaml:2 is not YAML: mapping values are not allowed here",
+            "onair.yaml is not YAML: line 2: mapping values are not allowed here",
         ),
         ("network: {proxy: 'canary\a'}", "onair.yaml is not YAML: special characters are not allowed"),
         ("network: {proxies: {canary: [canary]}}", "network.proxies.canary: Input should be a valid string"),
