@@ -17,6 +17,8 @@ SECRET_WORDS = ("key", "token", "secret", "password", "authorization", "cookie",
 HIDDEN = "***"
 LEAST_SECRET = 4
 """Characters: a shorter one would blank out ordinary words."""
+CUT = 8
+"""Characters: so much of a secret's beginning at the end of a text is no chance."""
 _secrets: list[str] = []
 """The longest first, so that no part of one remains."""
 
@@ -52,10 +54,23 @@ def _add(values: set[str]) -> None:
 
 
 def discreet(text: str) -> str:
-    """The text without any secret that is hidden: for whatever leaves this process."""
+    """The text without any secret that is hidden, nor the beginning of one at its end: for whatever leaves this process.
+
+    What is to be shortened is shortened afterwards.
+    """
     for secret in _secrets:
         text = text.replace(secret, HIDDEN)
-    return text
+    cut = max((_begun(text, secret) for secret in _secrets), default=0)
+    return f"{text[:-cut]}{HIDDEN}" if cut else text
+
+
+def _begun(text: str, secret: str) -> int:
+    """How much of the secret's beginning stands at the end of the text, where the text was cut off."""
+    tail = text[-CUT:]
+    at = secret.find(tail) if len(text) >= CUT else -1
+    while at >= 0 and not text.endswith(secret[: at + CUT]):
+        at = secret.find(tail, at + 1)
+    return at + CUT if at >= 0 else 0
 
 
 def redact(_: object, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:

@@ -59,6 +59,16 @@ def test_a_longer_secret_goes_first() -> None:
     assert discreet("canary-7f3a, canary, abc") == "***, ***, abc"
 
 
+@pytest.mark.parametrize("length", range(8, 12))
+def test_a_secret_that_was_cut_off_is_hidden(length: int) -> None:
+    """Of a text that ends within a secret its beginning is taken; less of it may be chance, and elsewhere it is none."""
+    hide("can-can-c7f3")
+    assert discreet(f"key: {'can-can-c7f3'[:length]}") == "key: ***"
+    assert discreet("key: can-can-") == "key: ***"
+    assert discreet("key: can-can") == "key: can-can"
+    assert discreet("can-can-c is danced") == "can-can-c is danced"
+
+
 def test_a_line_is_redacted_in_its_depth() -> None:
     """Tables, lists and what is told by its repr; numbers stay what they are."""
     hide("canary-7f3a")

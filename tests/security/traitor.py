@@ -10,8 +10,8 @@ from typing import Any
 from bench.upstream.schedule import MACHINERY
 from bench.upstream.server import Receive, Send, Upstream
 
-MOODS = ("401", "500", "event", "429", "400", "407", "page", "told")
-"""Statuses; an error as an event of a stream, as a page of HTML, as JSON that should be an answer."""
+MOODS = ("401", "500", "event", "told", "429", "400", "407", "page")
+"""Statuses; an error as an event of a stream, as JSON that should be an answer, as a page of HTML."""
 
 
 class Traitor(Upstream):
