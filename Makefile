@@ -15,6 +15,10 @@ ONCE ?=
 ONLY ?=
 OUT ?= out
 EXTRAS := --extra gateway --extra asr --extra llm --extra tts --extra avatar --extra cli
+FAST := "not slow and not e2e"
+SLOW := "slow or e2e"
+# tests/model, whose histories are many, runs without coverage; tests/compose is run by test-compose
+REST := --ignore tests/model --ignore tests/compose
 TEST_DEPS := $(VENV)/.synced-test
 RUN_DEPS := $(VENV)/.synced
 
@@ -60,15 +64,16 @@ house: $(TEST_DEPS)
 	@$(BIN)/lint-imports
 
 fast: $(TEST_DEPS)
-	@$(BIN)/pytest -q -n auto -m "not slow and not e2e"
+	@$(BIN)/pytest -q -n auto -m $(FAST)
 
 check: lint types house fast ## lint, types, house rules and fast tests: about four minutes on two cores
 
-test: $(TEST_DEPS) ## every test, with coverage of the pure parts
-	@$(BIN)/pytest tests/model
+test: $(TEST_DEPS) ## every test: fast ones side by side, with coverage of the pure parts, then the slow ones one by one
+	@$(BIN)/pytest -n auto tests/model
 	@$(BIN)/python -m coverage erase
-	@$(BIN)/pytest --cov --cov-report= --ignore tests/model --ignore tests/compose
+	@$(BIN)/pytest -q -n auto --cov --cov-report= -m $(FAST) $(REST)
 	@$(BIN)/coverage report --include='services/contract/*,services/*/core/*,services/runtime/words.py,services/runtime/sound.py,services/runtime/voices.py,services/runtime/timeline.py,services/runtime/law.py,onair/latency.py,onair/show.py,onair/told.py,onair/view.py' --fail-under=100
+	@$(BIN)/pytest --durations=20 -m $(SLOW) $(REST)
 
 test-compose: $(TEST_DEPS) ## the containers, for real: build, up, kill, restart, down; tests/redis on redis:7-bookworm
 	@$(BIN)/pytest -s tests/compose

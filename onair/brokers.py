@@ -80,7 +80,10 @@ def part(name: str, data: Path, port: int, program: Path) -> Part:
 
 
 async def start(family: Family, *, work: str = "", lives: tuple[str, ...] = ()) -> Urls:
-    """Start the brokers that are not given by URL, wait until they answer, note where in <data>/run."""
+    """Start the brokers that are not given by URL, wait until they answer, note where in <data>/run.
+
+    What is given is not noted: it may hold a password.
+    """
     ports: dict[str, int] = {}
     for name, wanted, given in (("work", WORK_PORT, bool(work)), ("live", LIVE_PORT, bool(lives))):
         if not given:
@@ -90,7 +93,8 @@ async def start(family: Family, *, work: str = "", lives: tuple[str, ...] = ()) 
         await _answers(family, name, port)
     urls = Urls(work or _url(ports["work"]), lives or (_url(ports["live"]),))
     note(family.data).parent.mkdir(parents=True, exist_ok=True)
-    note(family.data).write_text(json.dumps({"work": urls.work, "lives": urls.lives}))
+    told = {"work": "" if work else urls.work, "lives": () if lives else urls.lives}
+    note(family.data).write_text(json.dumps(told))
     return urls
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
 from onair import frames
@@ -21,8 +21,8 @@ from onair.sockets import TRIES_S, connecting, unreached
 from services.contract.failure import Code, Failure
 
 PATH = "/api/live_voice_call/chat"
-KEPT = 50
-"""Frames of the microphone, of 100 ms, that wait for a connection that broke off."""
+KEPT = 156
+"""Frames of the microphone, of 32 ms, that wait for a connection that broke off."""
 LOOK_S = 0.05
 MARK_S = 0.5
 FINAL = {4409, 1008, 1002, 1003, 1007, 1009}
@@ -70,7 +70,7 @@ class Call:
                 await asyncio.sleep(TRIES_S[tries])
                 tries += 1
 
-    def _connected(self) -> connect:
+    def _connected(self) -> Straight:
         query = {"sid": self.sid}
         if self._turn:
             query["resume"] = f"{self._turn}:{self._index}:{self._got}"

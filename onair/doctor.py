@@ -145,7 +145,7 @@ def _servers(ground: Ground) -> tuple[probes.Server, probes.Server, probes.Serve
     key, proxy = ground.secret("OPENAI_API_KEY"), config.network.proxy_of("openai")
     try:
         llm, asr, tts = config.engines.openai, config.engines.hearing, config.engines.speaking
-    except ValueError:  # told with its line when the configuration was read
+    except Failure:  # told with its line when the configuration was read
         llm, asr, tts = OpenAI(), Hearing(), Speaking()
     spoken = [each["openai"] for voice in config.voices.values() for each in voice.engines if "openai" in each]
     models = sorted({str(options.get("model") or tts.model) for options in spoken})
@@ -228,7 +228,10 @@ def secrets(ground: Ground) -> list[str]:
     names = (*keys, "WORK_REDIS_URL", "LIVE_REDIS_URLS", "REDIS_URL", "OPENAI_BASE_URL")
     found = [part for name in names for part in ground.secret(name).split(",")]
     config = ground.config
-    return [*found, config.network.proxy, *config.network.proxies.values(), str(ground.environ.get("HTTPS_PROXY", ""))]
+    engines = [each.get("openai", {}) for each in (config.engines.llm, config.engines.asr, config.engines.tts)]
+    found += [str(ground.environ.get(name, "")) for name in AMBIENT]
+    found += [str(options.get("base_url", "")) for options in engines]
+    return [*found, config.network.proxy, *config.network.proxies.values()]
 
 
 def together(asked: Sequence[tuple[str, Probe]], limit_s: float = LIMIT_S) -> list[Finding]:

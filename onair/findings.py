@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from services.runtime.bus import FLOOR
 from services.runtime.words import clip
@@ -73,7 +73,7 @@ def secrets_of(texts: Iterable[str]) -> list[str]:
         found.add(text)
         try:
             parts = urlsplit(text)
-            found.update(filter(None, (parts.password, parts.query)))
+            found.update(filter(None, (parts.password, unquote(parts.password or ""), parts.query)))
         except ValueError:
             continue
     return sorted((each for each in found if len(each) >= LEAST_SECRET), key=len, reverse=True)

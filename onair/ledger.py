@@ -157,9 +157,13 @@ def _noted(folder: Path) -> str:
     if not held(folder):
         return ""
     try:
-        return str(json.loads(brokers.note(folder).read_text(encoding="utf-8"))["work"])
+        noted = str(json.loads(brokers.note(folder).read_text(encoding="utf-8"))["work"])
     except (OSError, ValueError, KeyError) as error:
         raise Failure(Code.BUS_DOWN, f"the onair in {folder} has no broker yet; try again in a moment") from error
+    if not noted:
+        remedy = "name it by WORK_REDIS_URL, as that onair was started with"
+        raise Failure(Code.NOT_FOUND, f"the onair in {folder} uses a work broker of yours; {remedy}")
+    return noted
 
 
 async def _from_disk(folder: Path, room: str) -> Books:

@@ -119,7 +119,9 @@ def _ask_server(server: Server, base: str, address: str) -> Finding:
     where, name = place(base), f"{server.engine} openai"
     headers = {"Authorization": f"Bearer {server.key}"} if server.key else {}
     try:
-        with httpx2.Client(timeout=PATIENCE_S, proxy=server.proxy or None, trust_env=False) as client:
+        with httpx2.Client(
+            timeout=PATIENCE_S, proxy=server.proxy or None, trust_env=False, follow_redirects=False
+        ) as client:
             answer = client.get(f"{base}/models", headers=headers)
     except httpx2.TimeoutException:
         remedy = "is it overloaded, is network.proxy right?"

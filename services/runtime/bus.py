@@ -34,18 +34,24 @@ PROBE = "#!lua\nreturn 1"
 
 
 def connect(url: str, timeout_s: float = TIMEOUT_S) -> Redis:
-    """A client that fails at once and leaves trying again to its caller, who knows what it means.
+    """A client that fails at once and leaves trying again to its caller, who knows what it means; raises Failure(BAD_CONFIG).
 
     Without maintenance notices, which no broker of ours sends: with them redis-py 8 hands out idle connections that the
     broker has closed, so that each fails once after a restart.
     """
-    return Redis.from_url(  # pyright: ignore[reportUnknownMemberType]  redis-py leaves **kwargs untyped
-        url,
-        socket_timeout=timeout_s,
-        socket_connect_timeout=CONNECT_S,
-        retry=Retry(NoBackoff(), 0),
-        maint_notifications_config=MaintNotificationsConfig(enabled=False),
-    )
+    try:
+        return Redis.from_url(  # pyright: ignore[reportUnknownMemberType]  redis-py leaves **kwargs untyped
+            url,
+            socket_timeout=timeout_s,
+            socket_connect_timeout=CONNECT_S,
+            retry=Retry(NoBackoff(), 0),
+            maint_notifications_config=MaintNotificationsConfig(enabled=False),
+        )
+    except ValueError:
+        remedy = "write redis://:password@host:6379/0 without more behind it"
+        raise Failure(
+            Code.BAD_CONFIG, f"the address of a broker has an option that Redis does not know; {remedy}"
+        ) from None
 
 
 class Bus:

@@ -252,7 +252,7 @@ def load(path: Path) -> Config:
         tree = yaml.compose(text, Loader=yaml.SafeLoader)
         data: object = yaml.safe_load(text) or {}
     except yaml.YAMLError as error:
-        raise Failure(Code.BAD_CONFIG, f"{path} is not YAML: {error}") from error
+        raise Failure(Code.BAD_CONFIG, f"{path} is not YAML: {_what(error)}") from None
     try:
         return Config.model_validate(data)
     except ValidationError as error:
@@ -261,6 +261,14 @@ def load(path: Path) -> Config:
         where = f"{path}:{line_of(tree, loc)}"
         what = "unknown key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
         raise Failure(Code.BAD_CONFIG, f"{where}: {'.'.join(loc) or 'the file'}: {what}") from error
+
+
+def _what(error: yaml.YAMLError) -> str:
+    """Where and why a file is not YAML, without the line itself, which may hold a password."""
+    mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
+    why = error.problem if isinstance(error, yaml.MarkedYAMLError) else getattr(error, "reason", None)
+    where = f"line {mark.line + 1}: " if mark else ""
+    return f"{where}{why or 'it has a character that YAML does not allow'}"
 
 
 def demo_of(config: Config, recording: str) -> Config:

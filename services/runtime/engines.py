@@ -1,14 +1,17 @@
 """What `onair.yaml` may say of engines: which speak, think and listen, and the options of those that are servers."""
 
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from services.contract.failure import Code, Failure
+
+Kind = TypeVar("Kind", bound=BaseModel)
 Options = dict[str, Any]
 Single = dict[str, Options]
 """One name with its options, as `edge: {voice: …}`."""
-EXACT = ConfigDict(extra="forbid", frozen=True)
-"""A mapping in the file: exact keys."""
+EXACT = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+"""A mapping in the file: exact keys. What is wrong is not repeated: a key may stand where none belongs."""
 LLM_ENGINES = ("openai", "scripted")
 ASR_ENGINES = ("offline", "openai", "scripted")
 TTS_ENGINES = ("espeak", "openai", "scripted")
@@ -72,18 +75,29 @@ class Engines(BaseModel):
 
     @property
     def openai(self) -> OpenAI:
-        """Options of the llm engine `openai`."""
-        return OpenAI.model_validate(self.llm.get("openai", {}))
+        """Options of the llm engine `openai`; raises Failure(BAD_CONFIG), as the others."""
+        return _options(OpenAI, self.llm, "llm")
 
     @property
     def hearing(self) -> Hearing:
         """Options of the asr engine `openai`."""
-        return Hearing.model_validate(self.asr.get("openai", {}))
+        return _options(Hearing, self.asr, "asr")
 
     @property
     def speaking(self) -> Speaking:
         """Options of the tts engine `openai`."""
-        return Speaking.model_validate(self.tts.get("openai", {}))
+        return _options(Speaking, self.tts, "tts")
+
+
+def _options(model: type[Kind], given: Single, part: str) -> Kind:
+    """Those of the server `openai`; raises Failure(BAD_CONFIG) that names the wrong one."""
+    try:
+        return model.model_validate(given.get("openai", {}))
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        what = "unknown key" if first["type"] == "extra_forbidden" else first["msg"]
+        where = ".".join(map(str, ("engines", part, "openai", *first["loc"])))
+        raise Failure(Code.BAD_CONFIG, f"{where}: {what}") from error
 
 
 def one_of(entry: Options, known: tuple[str, ...], what: str) -> None:

@@ -10,6 +10,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 import prometheus_client
 
 from services.contract.failure import Code, Failure
+from services.runtime.logs import discreet
 from services.runtime.metrics import PROBLEMS
 
 STALLED_S = 10
@@ -27,13 +28,13 @@ class Health:
 
     def report(self, problems: dict[str, str]) -> None:
         """Replace what is known; only parts with a problem count."""
-        self.problems = {part: sentence for part, sentence in problems.items() if sentence}
+        self.problems = {part: discreet(sentence) for part, sentence in problems.items() if sentence}
         self.moved = time.monotonic()
         PROBLEMS.set(len(self.problems))
 
     def warn(self, warnings: dict[str, str]) -> None:
         """Replace what is wrong though the service works, as a model without a key."""
-        self.warnings = {part: sentence for part, sentence in warnings.items() if sentence}
+        self.warnings = {part: discreet(sentence) for part, sentence in warnings.items() if sentence}
 
     @property
     def ready(self) -> bool:

@@ -76,7 +76,7 @@ def run(read: Callable[[], S], build: Callable[[S], Service]) -> NoReturn:
         logs.configure(common.service, common.log_level, debug=common.debug)
         service = build(wanted)
     except Failure as failure:
-        sys.stderr.write(f"{failure.sentence}\n")
+        sys.stderr.write(f"{logs.discreet(failure.sentence)}\n")
         _end(USAGE)
     try:
         code = uvloop.run(serve(service))

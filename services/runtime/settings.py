@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -13,6 +14,8 @@ from services.runtime.config import Config, demo_of, load
 
 HEALTH_PORTS = {"asr": 8101, "llm": 8102, "tts": 8103, "ingest": 8104, "avatar": 8105, "jobs": 8106}
 WORK_URL = "redis://127.0.0.1:16379/0"
+BROKERS = {"redis", "rediss", "unix"}
+"""Schemes of their addresses."""
 LIVE_URL = "redis://127.0.0.1:16380/0"
 
 
@@ -35,6 +38,8 @@ class Common(BaseModel):
     def config(self) -> Config:
         """The configuration; raises Failure(BAD_CONFIG)."""
         config = load(self.config_path)
+        for proxy in (config.network.proxy, *config.network.proxies.values()):
+            logs.hide_url(proxy)
         return demo_of(config, self.demo) if self.demo and not config.rooms else config
 
 
@@ -52,7 +57,10 @@ def flag(environ: Mapping[str, str], name: str) -> bool:
 
 
 def secret(environ: Mapping[str, str], name: str) -> str:
-    """The secret in the file that NAME_FILE names, or else in NAME; '' if neither is set. It appears in no log."""
+    """The secret in the file that NAME_FILE names, or else in NAME; '' if neither is set. It appears in no log.
+
+    Raises Failure(BAD_CONFIG), which never repeats it.
+    """
     value = environ.get(name, "")
     if path := environ.get(f"{name}_FILE"):
         try:
@@ -62,6 +70,9 @@ def secret(environ: Mapping[str, str], name: str) -> str:
                 Code.BAD_CONFIG, f"{name}_FILE names {path}, which cannot be read: {error.strerror}"
             ) from error
     logs.hide(value)
+    if not value.isprintable():
+        remedy = "it was cut or pasted wrongly: give it in one line"
+        raise Failure(Code.BAD_CONFIG, f"{name} has a line break, or another character that no secret has; {remedy}")
     return value
 
 
@@ -83,10 +94,32 @@ def ports(environ: Mapping[str, str], name: str, default: Sequence[int] = ()) ->
 
 
 def web(url: str, name: str) -> str:
-    """The address of a server, '' for none; raises Failure(BAD_CONFIG) that names where it stands."""
+    """The address of a server, '' for none; raises Failure(BAD_CONFIG) that names where it stands. It may hold a password."""
     if url and not url.startswith(("http://", "https://")):
         example = "http://127.0.0.1:11434/v1"
         raise Failure(Code.BAD_CONFIG, f"{name} must begin with http:// or https://, as {example}")
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if url and not host:
+        remedy = "write http://host:port/v1; in a name or a password / is %2F, @ is %40, : is %3A"
+        raise Failure(Code.BAD_CONFIG, f"{name} is no address of a server; {remedy}")
+    logs.hide_url(url)
+    return url
+
+
+def broker(url: str, name: str) -> str:
+    """The address of a broker, which no error repeats; raises Failure(BAD_CONFIG) that names where it stands."""
+    try:
+        parts = urlsplit(url)
+        good, _ = parts.scheme in BROKERS, parts.port
+    except ValueError:
+        good = False
+    if not good:
+        remedy = "write redis://:password@host:6379/0; in a password / is %2F, @ is %40, # is %23"
+        raise Failure(Code.BAD_CONFIG, f"{name} is no address of a broker; {remedy}")
     return url
 
 
@@ -109,13 +142,15 @@ def networks(environ: Mapping[str, str], name: str) -> tuple[IPv4Network | IPv6N
 def common(service: str, environ: Mapping[str, str]) -> Common:
     """Settings that all services share; raises Failure(BAD_CONFIG)."""
     both = secret(environ, "REDIS_URL")
-    lives = secret(environ, "LIVE_REDIS_URLS") or both or LIVE_URL
+    work = secret(environ, "WORK_REDIS_URL")
+    lives = secret(environ, "LIVE_REDIS_URLS")
+    urls = [url.strip() for url in (lives or both or LIVE_URL).split(",") if url.strip()]
     port_name = f"{service.upper()}_HEALTH_PORT"
     try:
         return Common(
             service=service,
-            work_url=secret(environ, "WORK_REDIS_URL") or both or WORK_URL,
-            live_urls=tuple(url.strip() for url in lives.split(",") if url.strip()),
+            work_url=broker(work or both or WORK_URL, "WORK_REDIS_URL" if work else "REDIS_URL"),
+            live_urls=tuple(broker(url, "LIVE_REDIS_URLS" if lives else "REDIS_URL") for url in urls),
             config_path=Path(environ.get("ONAIR_CONFIG", "onair.yaml")),
             data=Path(environ.get("ONAIR_DATA", "data")),
             log_level=environ.get("LOG_LEVEL", "INFO"),

@@ -34,7 +34,7 @@ def parser(known: dict[str, Program]) -> argparse.ArgumentParser:
     made.add_argument("--sabotage", metavar="RULE", help="break this rule first, or `all`, one after the other")
     made.add_argument("--broker", choices=("valkey", "docker"), default="valkey", help="docker: redis:7-bookworm")
     made.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
-    made.add_argument("--report", type=Path, metavar="FILE", help="run every sabotage too, and write the table there")
+    made.add_argument("--report", type=Path, metavar="FILE", help=report.HELP)
     made.add_argument("--keep", type=Path, metavar="DIR", help="keep logs and files there instead of removing them")
     return made
 
@@ -112,7 +112,8 @@ def main(argv: list[str]) -> int:
     if given.json:
         given.json.write_text(json.dumps(rows, indent=1, ensure_ascii=False), encoding="utf-8")
     if given.report:
-        given.report.write_text(report.page(rows), encoding="utf-8")
+        before = given.report.read_text(encoding="utf-8") if given.names and given.report.exists() else ""
+        given.report.write_text(report.page(rows, before), encoding="utf-8")
     return KEPT if all(row["found"] if row["sabotage"] else row["holds"] for row in rows) else BROKEN
 
 

@@ -4,9 +4,13 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+WHOLE = ("", "promise", "fault", "figure", "landed", "seed", "s", "broker", "verdict")
+BROKEN = ("", "broken rule", "what the program said", "landed", "s", "verdict")
+HELP = "run every sabotage too, and write the tables there; of named programs: their rows, the others stay"
 HEAD = """# What OnAir promises, and what was measured
 
 Each row is a program under `tests/chaos/`: it starts brokers and services as processes, breaks them, and compares what
@@ -15,6 +19,7 @@ only where it hit somebody inside a job. This page is written by
 
     make chaos            # all of it: about 45 minutes
     make chaos ONLY=R1    # one promise, at most four minutes
+    .venv/bin/python -m tests.chaos R1 R2 --report docs/promises.md    # these, and their rows here
     .venv/bin/python -m tests.chaos R1 --seed 7 --broker docker --sabotage no_reclaim
 
 Brokers are Valkey (the one that `onair up` starts) and, where the column says docker, `redis:7-bookworm`.
@@ -45,25 +50,30 @@ product; each must find it.
 """
 
 
-def page(rows: Iterable[Mapping[str, Any]]) -> str:
-    """The Markdown."""
-    latest = {(row["program"], row["sabotage"], row["broker"]): row for row in rows}
-    kept = [latest[key] for key in sorted(latest, key=lambda key: (number(key[0]), key[2] == "docker", key[1]))]
-    whole = [row for row in kept if not row["sabotage"]]
-    broken = [row for row in kept if row["sabotage"]]
-    told = (
-        HEAD
-        + "\n"
-        + table(
-            ("", "promise", "fault", "figure", "landed", "seed", "s", "broker", "verdict"), [line(row) for row in whole]
-        )
-    )
-    rules = (
-        RULES
-        + "\n"
-        + table(("", "broken rule", "what the program said", "landed", "s", "verdict"), [found(row) for row in broken])
-    )
-    return told + (rules if broken else "")
+def page(rows: Sequence[Mapping[str, Any]], before: str = "") -> str:
+    """The Markdown; of the page `before` stays every row that none of these replaces."""
+    whole = merged(before, WHOLE, (0, 7), [line(row) for row in rows if not row["sabotage"]])
+    broken = merged(before, BROKEN, (0, 1), [found(row) for row in rows if row["sabotage"]])
+    return f"{HEAD}\n{whole}" + (f"{RULES}\n{broken}" if broken else "")
+
+
+def merged(before: str, head: Sequence[str], key: Sequence[int], rows: Iterable[Sequence[object]]) -> str:
+    """That table with these rows; of the page `before`, its rows which differ from each of these in a cell of the key.
+
+    In the order of the programs' numbers; '' if there is no row.
+    """
+    latest = {tuple(row[at] for at in key): row for row in [*read(before, head), *map(cells, rows)]}
+    order = sorted(latest, key=lambda key: (number(key[0]), "docker" in key, key))
+    return table(head, [latest[key] for key in order]) if latest else ""
+
+
+def read(page: str, head: Sequence[str]) -> list[tuple[str, ...]]:
+    """The rows of the table with that head on a page; none where it has no such table."""
+    lines = iter(page.splitlines())
+    if marked(head) not in lines:
+        return []
+    next(lines, "")
+    return [tuple(row[2:-2].split(" | ")) for row in takewhile(lambda text: text.startswith("| "), lines)]
 
 
 def line(row: Mapping[str, Any]) -> Sequence[object]:
@@ -84,8 +94,17 @@ def found(row: Mapping[str, Any]) -> Sequence[object]:
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A table of Markdown."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(str(cell).replace('|', '∣') for cell in cells)} |\n" for cells in lines)
+    return "".join(f"{marked(row)}\n" for row in (head, ["---"] * len(head), *rows))
+
+
+def marked(row: Sequence[object]) -> str:
+    """A line of it."""
+    return f"| {' | '.join(cells(row))} |"
+
+
+def cells(row: Sequence[object]) -> tuple[str, ...]:
+    """What stands in a row: without the sign that ends a cell, in one line."""
+    return tuple(" ".join(str(cell).replace("|", "∣").splitlines()) for cell in row)
 
 
 def number(name: str) -> int:

@@ -375,10 +375,13 @@ async def test_a_proxy_is_used() -> None:
         await model.close()
 
 
-def test_a_proxy_that_cannot_be_is_told_at_start() -> None:
-    """A wrong scheme is a fault of the configuration, with its name."""
-    with pytest.raises(Failure, match=r"network\.proxy"):
-        OpenAIModel(Options("m", KEY, proxy="gopher://127.0.0.1:1"))
+@pytest.mark.parametrize("proxy", ["gopher://u:c4nary@127.0.0.1:1", "u:c4nary@h:1", "http://u:c4n/ary@h:1"])
+def test_a_proxy_that_cannot_be_is_told_at_start(proxy: str) -> None:
+    """What is no address is a fault of the configuration, with its name and without what was written."""
+    with pytest.raises(Failure, match=r"network\.proxy") as caught:
+        OpenAIModel(Options("m", KEY, proxy=proxy))
+    assert "c4n" not in caught.value.sentence
+    assert caught.value.__suppress_context__
 
 
 @pytest.mark.parametrize(

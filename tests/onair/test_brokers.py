@@ -88,11 +88,12 @@ async def test_brokers_start_heal_and_stop(tmp_path: Path) -> None:
 
 
 async def test_given_brokers_are_not_started(tmp_path: Path) -> None:
-    """Brokers that the environment names are used as they are."""
+    """Brokers that the environment names are used as they are; their passwords are written nowhere."""
     async with Family(tmp_path, print) as family:
-        urls = await brokers.start(family, work="redis://a/0", lives=("redis://b/0",))
-        assert urls == brokers.Urls("redis://a/0", ("redis://b/0",))
+        urls = await brokers.start(family, work="redis://:canary@a/0", lives=("redis://:canary@b/0",))
+        assert urls == brokers.Urls("redis://:canary@a/0", ("redis://:canary@b/0",))
         assert not family.children
+        assert brokers.note(tmp_path).read_text() == '{"work": "", "lives": []}'
 
 
 async def test_a_broker_that_does_not_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

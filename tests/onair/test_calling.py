@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from onair import calling, devices
@@ -104,6 +105,24 @@ async def test_a_call_over_two_connections(capsys: pytest.CaptureFixture[str], m
     told = ["you: hello", "the connection broke off; trying again", "the connection is back"]
     parts = "understood 200 ms, first sentence 300 ms, first sound 100 ms"
     assert shown.err.splitlines() == [*told, f"  answered after 600 ms ({parts})", "onair: no  [31mroom"]
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_is_not_followed(status: int) -> None:
+    """The token goes to the server that was named, and to no other; the sentence says what to do."""
+    async with stage(taken) as other:
+
+        def away(_: ServerConnection, __: Request) -> Response:
+            location = Headers(Location=f"{other.url.replace('http', 'ws')}/", Connection="close")
+            return Response(status, HTTPStatus(status).phrase, location)
+
+        async with serve(taken, "127.0.0.1", 0, process_request=away) as first:
+            url = f"http://127.0.0.1:{next(iter(first.sockets)).getsockname()[1]}"
+            with pytest.raises(
+                Failure, match=rf"redirects \({status}\), which is not followed; name its end by --server"
+            ):
+                await Call(Server(url, "secret"), {}).hold()
+    assert other.tokens == []
 
 
 async def test_the_microphone_waits_for_the_connection() -> None:

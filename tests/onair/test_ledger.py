@@ -124,6 +124,15 @@ async def test_the_ledger_of_a_running_and_of_a_stopped_onair(bare: Path, capsys
     assert capsys.readouterr().out.count("3 received = 0 spoken + 0 withdrawn + 0 failed + 3 waiting") == 2
 
 
+async def test_the_ledger_of_an_onair_with_a_broker_of_yours(bare: Path) -> None:
+    """Its address, which may hold a password, was not noted: it has to be named again, by the variable that is said."""
+    async with Family(bare, print) as family:
+        await brokers.start(family, work="redis://:canary@127.0.0.1:9/0", lives=("redis://127.0.0.1:9/0",))
+        with pytest.raises(Failure, match="name it by WORK_REDIS_URL") as caught:
+            await ledger.ledger("demo", bare)
+    assert caught.value.code is Code.NOT_FOUND
+
+
 async def test_a_folder_without_a_show(bare: Path) -> None:
     """A folder where nothing was kept is said to be one, and nothing is made in it."""
     with pytest.raises(Failure, match="no show has kept anything") as caught:

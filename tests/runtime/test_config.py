@@ -89,6 +89,33 @@ def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, broken: str, said:
     assert said in complaint(tmp_path, broken)
 
 
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        (
+            "network:\n  proxy: http://u:canary@h: 1: 2\n",
+            "onair.yaml is not YAML: line 2: mapping values are not allowed here",
+        ),
+        ("network: {proxy: 'canary\a'}", "onair.yaml is not YAML: special characters are not allowed"),
+        ("network: {proxies: {canary: [canary]}}", "network.proxies.canary: Input should be a valid string"),
+    ],
+)
+def test_what_is_wrong_is_not_repeated(tmp_path: Path, broken: str, said: str) -> None:
+    """The line that is no YAML, and the value that is none, may hold a password."""
+    assert said in (told := complaint(tmp_path, broken))
+    assert "canary" not in told.replace("proxies.canary", "")
+
+
+@pytest.mark.parametrize(("part", "name"), [("llm", "openai"), ("asr", "hearing"), ("tts", "speaking")])
+def test_a_key_in_the_wrong_place_is_not_repeated(tmp_path: Path, part: str, name: str) -> None:
+    """An option that an engine does not have is named, with its place; what it says is not: it may be the key."""
+    (tmp_path / "onair.yaml").write_text(f"engines: {{{part}: {{openai: {{api_key: canary}}}}}}")
+    engines = load(tmp_path / "onair.yaml").engines
+    with pytest.raises(Failure, match=rf"^bad_config: engines\.{part}\.openai\.api_key: unknown key$") as caught:
+        getattr(engines, name)
+    assert "canary" not in repr(caught.value.__cause__)
+
+
 def test_a_missing_file_names_the_remedy(tmp_path: Path) -> None:
     """The variable that names another file is part of the sentence."""
     with pytest.raises(Failure, match="name another file by ONAIR_CONFIG"):

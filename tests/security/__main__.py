@@ -14,7 +14,7 @@ from typing import Any
 
 import tests.security
 from tests.chaos.program import Outcome, Program, Setup
-from tests.chaos.report import found, line, table
+from tests.chaos.report import BROKEN, HELP, found, line, merged
 
 LIMIT_S = 240
 HEAD = "<!-- figures: written by `make security` -->\n"
@@ -63,16 +63,14 @@ async def _limited(program: Program, setup: Setup) -> Outcome:
         return Outcome("it did not end", 0, 1, (f"it did not end within {LIMIT_S} s: {error}",))
 
 
-def report(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Put the tables behind what the page says itself."""
-    whole = table(COLUMNS, [line(row) for row in rows if not row["sabotage"]])
-    broken = table(
-        ("", "broken rule", "what the program said", "landed", "s", "verdict"),
-        [found(row) for row in rows if row["sabotage"]],
-    )
-    text = path.read_text(encoding="utf-8").partition(HEAD)[0]
+def report(path: Path, rows: list[dict[str, Any]], *, keep: bool) -> None:
+    """Put the tables behind what the page says itself; `keep`: with those of its rows that none of these replaces."""
+    text = path.read_text(encoding="utf-8")
+    before = text if keep else ""
+    whole = merged(before, COLUMNS, (0, 7), [line(row) for row in rows if not row["sabotage"]])
+    broken = merged(before, BROKEN, (0, 1), [found(row) for row in rows if row["sabotage"]])
     path.write_text(
-        f"{text}{HEAD}\n{whole}\nWith a rule broken each program fails, in its short form:\n\n{broken}",
+        f"{text.partition(HEAD)[0]}{HEAD}\n{whole}\nWith a rule broken each program fails, in its short form:\n\n{broken}",
         encoding="utf-8",
     )
 
@@ -90,7 +88,7 @@ def main(argv: list[str]) -> int:
     made.add_argument("--short", action="store_true", help="fewer attacks: the form that `make test` runs")
     made.add_argument("--sabotage", metavar="RULE", help="break this rule first")
     made.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
-    made.add_argument("--report", type=Path, metavar="FILE", help="run every sabotage too, and write the tables there")
+    made.add_argument("--report", type=Path, metavar="FILE", help=HELP)
     given = made.parse_args(argv)
     if wrong := [name for name in given.names if name not in known]:
         made.error(f"there is no program {wrong[0]}; known: {', '.join(known)}")
@@ -104,7 +102,7 @@ def main(argv: list[str]) -> int:
         rows = [run(one, given, "", short=given.short) for one in chosen]
     if given.report:
         rows += [run(one, given, rule, short=True) for one in chosen for rule in one.sabotages]
-        report(given.report, rows)
+        report(given.report, rows, keep=bool(given.names))
     if given.json:
         given.json.write_text(json.dumps(rows, indent=1, ensure_ascii=False), encoding="utf-8")
     return 0 if all(row["found"] if row["sabotage"] else row["holds"] for row in rows) else 1

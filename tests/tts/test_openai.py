@@ -306,6 +306,21 @@ def test_settings_are_checked(settings: dict[str, object], words: str) -> None:
     assert "xiaoyi" in caught.value.sentence
 
 
+@pytest.mark.parametrize("before", [20, 180, 190, 280])
+async def test_a_text_that_was_cut_within_the_key_does_not_tell_it(before: int) -> None:
+    """Wherever an error page that repeats the key is cut, by the network or by us, no part of the key is quoted."""
+
+    async def betrays(exchange: Exchange) -> None:
+        head = "HTTP/1.1 200 OK\r\ncontent-type: audio/pcm\r\nconnection: close\r\n\r\n"
+        exchange.writer.write(f"{head}{'x' * before} {KEY[:-1]}".encode())
+        await exchange.writer.drain()
+
+    async with served(betrays) as engine:
+        with pytest.raises(Failure, match=r"it is text: x+") as caught:
+            await speak(engine)
+    assert KEY[:5] not in caught.value.sentence
+
+
 def test_a_voice_needs_a_model() -> None:
     """Its own, or that of the engine."""
     assert parse(Voice("x", {**PLAIN, "model": "o"})).model == "o"
@@ -313,7 +328,10 @@ def test_a_voice_needs_a_model() -> None:
         parse(Voice("x", PLAIN))
 
 
-def test_a_proxy_that_cannot_be_is_told_at_start() -> None:
-    """A wrong scheme is a fault of the configuration, with its name."""
-    with pytest.raises(Failure, match=r"network\.proxy"):
-        OpenAISpeech(Options("m", KEY, proxy="gopher://127.0.0.1:1"))
+@pytest.mark.parametrize("proxy", ["gopher://u:c4nary@127.0.0.1:1", "u:c4nary@h:1", "http://u:c4n/ary@h:1"])
+def test_a_proxy_that_cannot_be_is_told_at_start(proxy: str) -> None:
+    """What is no address is a fault of the configuration, with its name and without what was written."""
+    with pytest.raises(Failure, match=r"network\.proxy") as caught:
+        OpenAISpeech(Options("m", KEY, proxy=proxy))
+    assert "c4n" not in caught.value.sentence
+    assert caught.value.__suppress_context__

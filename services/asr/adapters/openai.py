@@ -11,6 +11,7 @@ from openai import APIConnectionError, APIStatusError, APITimeoutError, AsyncOpe
 from services.asr.core.pcm import HEARD_RATE
 from services.contract.failure import Code, Failure
 from services.runtime import sound
+from services.runtime.logs import discreet, hide
 from services.runtime.words import clip
 
 OFFICIAL = "https://api.openai.com/v1"
@@ -47,6 +48,7 @@ class OpenAIEars:
     """What models of this kind have in common; most know many more."""
 
     def __init__(self, options: Options) -> None:
+        hide(options.key)
         self._options = options
         self._client = AsyncOpenAI(
             api_key=options.key or "none", base_url=options.base_url, max_retries=0, http_client=_http(options)
@@ -148,7 +150,7 @@ class OpenAIEars:
         return f"the recogniser {url.host}{f':{url.port}' if url.port else ''}"
 
     def _safe(self, text: str) -> str:
-        return clip(text.replace(self._options.key, "***") if self._options.key else text, 300)
+        return clip(discreet(text), 300)
 
     def _failure(self, error: Exception) -> Failure:
         """What a client's error means."""
@@ -191,9 +193,11 @@ def _http(options: Options) -> httpx2.AsyncClient:
         return httpx2.AsyncClient(
             timeout=patience, limits=pool, proxy=options.proxy or None, trust_env=False, follow_redirects=False
         )
-    except (ValueError, ImportError) as error:
+    except (ValueError, httpx2.InvalidURL):
         remedy = "write http://host:port, or socks5://host:port"
-        raise Failure(Code.BAD_CONFIG, f"network.proxy for openai cannot be used ({error}); {remedy}") from error
+        raise Failure(Code.BAD_CONFIG, f"network.proxy for openai is no address of a proxy; {remedy}") from None
+    except ImportError as error:
+        raise Failure(Code.BAD_CONFIG, f"network.proxy for openai cannot be used ({error})") from error
 
 
 def _is_silence(error: Exception) -> bool:

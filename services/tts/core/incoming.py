@@ -5,7 +5,6 @@ from typing import Final
 
 from services.contract.tts import AIR_RATE
 from services.runtime.sound import BadSoundError, read_wav, to_mono
-from services.runtime.words import clip
 
 SNIFFED: Final = 16
 """Bytes that tell sound from text."""
@@ -65,7 +64,7 @@ class Incoming:
         if found := next((name for magic, name in _COMPRESSED.items() if held.startswith(magic)), ""):
             raise BadSoundError(f"it is {found}, not raw samples or WAV")
         if all(byte in _TEXT for byte in held[:SNIFFED]):
-            raise BadSoundError(f"it is text: {clip(held.decode(errors='replace'), 200)}")
+            raise BadSoundError(f"it is text: {held.decode(errors='replace')}")
         self._raw = True
         return True
 
