@@ -17,7 +17,7 @@ from onair.frames import Audio, Event
 from onair.playback import Playback, millis
 from onair.server import Server
 from onair.shown import Screen
-from onair.sockets import TRIES_S, connecting, unreached
+from onair.sockets import TRIES_S, Straight, connecting, unreached
 from services.contract.failure import Code, Failure
 
 PATH = "/api/live_voice_call/chat"

@@ -25,7 +25,7 @@ class Straight(connect):
         return exc
 
 
-def connecting(server: Server, path: str, query: Mapping[str, str]) -> connect:
+def connecting(server: Server, path: str, query: Mapping[str, str]) -> Straight:
     """The connection, to be entered; raises what `unreached` explains."""
     headers = {"Authorization": f"Bearer {server.token}"} if server.token else {}
     url = f"{server.url.replace('http', 'ws', 1)}{path}?{urlencode(query)}"

@@ -138,11 +138,11 @@ async def test_the_microphone_waits_for_the_connection() -> None:
 
     async with stage(listens) as made:
         call = Call(Server(made.url), {})
-        for number in range(60):
+        for number in range(calling.KEPT + 10):
             call.hear(bytes([number, 0]))
         with pytest.raises(Failure):
             await call.hold()
-    assert heard == list(range(10, 60))
+    assert heard == list(range(10, calling.KEPT + 10))
 
 
 async def test_the_answer_is_held_and_ended(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ from typing import Any, cast
 import httpx2
 import websockets.asyncio.client
 
-from onair import calling, probes
+from onair import calling, probes, sockets
 from onair import server as servers
 from onair.findings import State
 from services.asr.adapters import openai as ears
@@ -140,7 +140,7 @@ CLIENTS: dict[str, Callable[[str], Awaitable[str]]] = {
 def following() -> Generator[None]:
     """The rule `follows`: whatever a client was told, it follows."""
     plain, later = cast("Any", httpx2.Client.send), cast("Any", httpx2.AsyncClient.send)
-    mic = calling.Straight.process_redirect
+    mic = sockets.Straight.process_redirect
 
     def send(self: httpx2.Client, request: Any, **more: Any) -> Any:
         return plain(self, request, **{**more, "follow_redirects": True})
@@ -150,13 +150,13 @@ def following() -> Generator[None]:
 
     setattr(httpx2.Client, "send", send)  # noqa: B010  of another signature
     setattr(httpx2.AsyncClient, "send", asend)  # noqa: B010  as above
-    calling.Straight.process_redirect = websockets.asyncio.client.connect.process_redirect
+    sockets.Straight.process_redirect = websockets.asyncio.client.connect.process_redirect
     try:
         yield
     finally:
         setattr(httpx2.Client, "send", plain)  # noqa: B010  as above
         setattr(httpx2.AsyncClient, "send", later)  # noqa: B010  as above
-        calling.Straight.process_redirect = mic
+        sockets.Straight.process_redirect = mic
 
 
 async def redirected() -> tuple[int, list[str]]:
