@@ -62,7 +62,7 @@ class Search:
 
     canaries: list[Canary] = field(default_factory=list[Canary])
     leaks: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
-    """Canary and place → spelling and what stands around it."""
+    """Canary and place → spelling and what stands from there on."""
     places: set[str] = field(default_factory=set[str])
     size: int = 0
 
@@ -70,16 +70,16 @@ class Search:
         """Look at what stands there."""
         self.places.add(where)
         self.size += len(data)
-        for name, spelling, around in self.seen(data):
-            self.leaks.setdefault((name, where), f"{spelling}: {around!r}")
+        for name, spelling, found in self.seen(data):
+            self.leaks.setdefault((name, where), f"{spelling}: {found!r}")
 
     def seen(self, data: bytes) -> Iterator[tuple[str, str, bytes]]:
-        """Every canary in these bytes: its name, the spelling, what stands around it."""
+        """Every canary in these bytes: its name, the spelling, what stands from there on."""
         for body in unpacked(data):
             for canary in self.canaries:
                 for spelling, looked in canary.spellings().items():
                     if (at := body.find(looked)) >= 0:
-                        yield canary.name, spelling, body[max(0, at - 60) : at + 40]
+                        yield canary.name, spelling, body[at : at + 40]
 
     def folder(self, folder: Path) -> None:
         """Look at all its files, and their names."""
