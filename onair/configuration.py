@@ -15,8 +15,9 @@ from onair.environment import machine
 from onair.up import load
 from services.contract.failure import Code, Failure
 from services.runtime import config as configuration
-from services.runtime.config import Config, line_of, seconds
+from services.runtime.config import Config, seconds
 from services.runtime.engines import TTS_ENGINES, Hearing, OpenAI, Speaking
+from services.runtime.lines import line_of
 from services.runtime.settings import common
 
 ENV = ".env.imported"

@@ -1,13 +1,14 @@
 """What `onair.yaml` may say: personas, voices, engines, rooms. A key that is not here is an error that names its line."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from services.contract.failure import Code, Failure
 from services.runtime.engines import EXACT, TTS_ENGINES, Engines, Options, Single, listed, one_of
+from services.runtime.lines import line_of, unread
 from services.runtime.words import BACKCHANNELS
 
 SOURCES = ("api", "replay")
@@ -252,7 +253,7 @@ def load(path: Path) -> Config:
         tree = yaml.compose(text, Loader=yaml.SafeLoader)
         data: object = yaml.safe_load(text) or {}
     except yaml.YAMLError as error:
-        raise Failure(Code.BAD_CONFIG, f"{path} is not YAML: {_what(error)}") from None
+        raise Failure(Code.BAD_CONFIG, f"{path} is not YAML: {unread(error)}") from None
     try:
         return Config.model_validate(data)
     except ValidationError as error:
@@ -263,36 +264,12 @@ def load(path: Path) -> Config:
         raise Failure(Code.BAD_CONFIG, f"{where}: {'.'.join(loc) or 'the file'}: {what}") from error
 
 
-def _what(error: yaml.YAMLError) -> str:
-    """Where and why a file is not YAML, without the line itself, which may hold a password."""
-    mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
-    why = error.problem if isinstance(error, yaml.MarkedYAMLError) else getattr(error, "reason", None)
-    where = f"line {mark.line + 1}: " if mark else ""
-    return f"{where}{why or 'it has a character that YAML does not allow'}"
-
-
 def demo_of(config: Config, recording: str) -> Config:
     """The same with the room `demo`, which plays that recording lap after lap; unchanged if it has no persona."""
     if not (persona := "host" if "host" in config.personas else next(iter(config.personas), "")):
         return config
     room = Room(persona=persona, sources=[{"replay": {"path": recording}}])
     return config.model_copy(update={"rooms": {"demo": room}})
-
-
-def line_of(node: yaml.Node | None, loc: list[str]) -> int:
-    """Line of the innermost node on the way that exists."""
-    line = node.start_mark.line + 1 if node else 1
-    for part in loc:
-        found: Any = None
-        if isinstance(node, yaml.MappingNode):
-            pairs = cast("list[tuple[yaml.Node, yaml.Node]]", node.value)
-            found = next(((key, value) for key, value in pairs if key.value == part), None)
-        elif isinstance(node, yaml.SequenceNode) and part.isdigit() and int(part) < len(node.value):
-            found = (node.value[int(part)], node.value[int(part)])
-        if found is None:
-            break
-        line, node = found[0].start_mark.line + 1, found[1]
-    return line
 
 
 def seconds(text: str) -> float:

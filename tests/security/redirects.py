@@ -15,6 +15,7 @@ from onair import server as servers
 from onair.findings import State
 from services.asr.adapters import openai as ears
 from services.contract.failure import Code, Failure
+from services.gateway.adapters import tavus
 from services.llm.adapters import openai as model
 from services.tts.adapters import openai as speech
 from services.tts.core.ports import Voice
@@ -125,6 +126,16 @@ async def _call(url: str) -> str:
     return "it was held"
 
 
+async def _tavus(url: str) -> str:
+    api = tavus.TavusApi(tavus.Options(KEY, url, tries=1))
+    try:
+        return f"it listed {len(await api.conversations())} conversations"
+    except Failure as failure:
+        return failure.sentence
+    finally:
+        await api.close()
+
+
 CLIENTS: dict[str, Callable[[str], Awaitable[str]]] = {
     "llm openai": _llm,
     "asr openai": _asr,
@@ -132,6 +143,7 @@ CLIENTS: dict[str, Callable[[str], Awaitable[str]]] = {
     "onair doctor": _doctor,
     "onair talk": _client,
     "onair talk --mic": _call,
+    "tavus": _tavus,
 }
 """Each asks the server at that URL, with a secret, and gives the sentence that a person gets."""
 

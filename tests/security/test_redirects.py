@@ -24,7 +24,8 @@ KNOWN = {
     "services/tts/adapters/openai.py": "tts openai",
     "onair/probes.py": "onair doctor",
     "onair/server.py": "onair talk",
-    "onair/calling.py": "onair talk --mic",
+    "onair/sockets.py": "onair talk --mic",
+    "services/gateway/adapters/tavus.py": "tavus",
 }
 """Where one is made, and as which of `CLIENTS` it is put to the test: a new one needs a line here, and one there."""
 
