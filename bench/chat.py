@@ -15,6 +15,7 @@ from statistics import median, quantiles
 from typing import Any
 from urllib.parse import urlsplit
 
+from bench import minimal
 from bench.stage import Stage, stage
 from bench.upstream import content
 from bench.upstream.schedule import Delays
@@ -139,7 +140,7 @@ def _spent(before: dict[str, float], after: dict[str, float]) -> float:
 
 
 async def run(turns: int, sessions: int) -> list[Row]:
-    """One session in machinery mode and in the engines' time; many in theirs."""
+    """One session in machinery mode and in the engines' time; many in theirs; beside them a program that does the least."""
     rows = list[Row]()
     with stage("--machinery") as place:
         rows.append(
@@ -152,6 +153,11 @@ async def run(turns: int, sessions: int) -> list[Row]:
         rows.append(
             await measure(f"{sessions} sessions", place, sessions, max(5, turns // sessions), Delays(), thinking=True)
         )
+    with minimal.stage() as place:
+        few, each = max(20, turns // 5), max(5, turns // sessions)
+        rows.append(await measure("1 session, a minimal program", place, 1, few, Delays(), thinking=False))
+        many = f"{sessions} sessions, a minimal program"
+        rows.append(await measure(many, place, sessions, each, Delays(), thinking=True))
     return rows
 
 
