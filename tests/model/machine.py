@@ -200,8 +200,10 @@ class Machine(RuleBasedStateMachine):
     @precondition(hired)
     @rule(pick=PICK)
     def fail(self, pick: int) -> None:
-        """A worker gives a job up for good, though it may have been given to another."""
-        one = self.worker(pick)
+        """A worker gives a job up for good, best of all a turn that was given to another."""
+        turns = [one for one in self.world.running if one.job and one.job.entry.stream == self.world.turns]
+        zombies = [one for one in turns if not self.world.owns(one)]
+        one = zombies[pick % len(zombies)] if zombies else self.worker(pick)
         if one.job and not one.held and pick % 3 == 0:
             COUNTS["failed for good" if self.world.owns(one) else "failed for good as a zombie"] += 1
             one.flow.close()
