@@ -113,7 +113,8 @@ class Call:
         match event.name:
             case "SentenceRecognized":
                 self._turn, self._index, self._got = event.text("turn"), 0, 0
-                self._screen.recognised(event.text("sentence"))
+                if text := event.text("sentence"):
+                    self._screen.recognised(text)
             case "PartialSentence":
                 self._screen.partial(event.text("sentence"))
             case "TTSSentenceStart":

@@ -7,6 +7,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from onair import player, server
 from onair.answer import Done, Piece, Stream
@@ -158,7 +159,7 @@ def talk(wanted: Wanted) -> int:
             if wanted.wavs:
                 _clips(conversation, sounds, wanted.wavs)
             elif sys.stdin.isatty():
-                _dialogue(conversation, input)
+                _dialogue(conversation, input, "" if system else opening(found))
             else:
                 _turns(conversation, sounds, sys.stdin)
         finally:
@@ -173,6 +174,7 @@ def _call(wanted: Wanted) -> int:
     config = {
         "onair": True,
         "interrupt": True,
+        "opening": True,
         "audio": "stream",
         "language": wanted.lang,
         "speaker": wanted.voice,
@@ -235,17 +237,29 @@ def _turns(conversation: Conversation, sounds: Sounds, lines: Iterable[str]) -> 
         raise Failure(Code.BAD_INPUT, "standard input is not UTF-8 text") from error
 
 
-def _dialogue(conversation: Conversation, ask: Callable[[str], str]) -> None:
+def opening(found: Server) -> str:
+    """What has the server's persona speak first; '' where it waits. Raises Failure where there is no server."""
+    with found.open() as client:
+        answer = client.get("/api/call")
+        menu: Any = answer.json() if answer.status_code == OK else {}
+    try:
+        return next((str(each["opens"]) for each in menu["personas"] if each["name"] == menu["persona"]), "")
+    except (LookupError, TypeError):
+        return ""  # a server of another version: its persona waits
+
+
+def _dialogue(conversation: Conversation, ask: Callable[[str], str], first: str) -> None:
     """Turn by turn with a person; a turn that fails is told, and the conversation goes on."""
     tell("type a line and Enter; Ctrl-D ends")
+    text = first
     while True:
-        try:
-            text = whole(ask(PROMPT)).strip()
-        except EOFError:
-            tell("")
-            return
         if text:
             try:
                 conversation.turn(text)
             except Failure as failure:
                 tell(f"onair: {failure.sentence}")
+        try:
+            text = whole(ask(PROMPT)).strip()
+        except EOFError:
+            tell("")
+            return

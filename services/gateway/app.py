@@ -143,10 +143,14 @@ def calls(bus: Bus, caps: Caps, config: Config, audio: str = "mp3") -> APIRouter
     """The routes of calls, which come last: they take every WebSocket path that is nobody else's."""
     personas = {name: persona.language for name, persona in config.personas.items()}
     persona = config.gateway.persona
-    menu = Menu(personas, tuple(sorted(config.voices)), persona, Backchannels(config.gateway.backchannels))
+    opens = {name: persona.opens for name, persona in config.personas.items() if persona.opens}
+    menu = Menu(personas, tuple(sorted(config.voices)), persona, Backchannels(config.gateway.backchannels), opens)
     choices = {
         "voices": menu.voices,
-        "personas": [{"name": name, "language": language} for name, language in sorted(personas.items())],
+        "personas": [
+            {"name": name, "language": language, "opens": opens.get(name, "")}
+            for name, language in sorted(personas.items())
+        ],
         "languages": sorted({"en", "zh", *personas.values()}),
         "persona": persona,
         "voice": config.personas[persona].voice,

@@ -39,6 +39,8 @@ class Persona(Part):
     language: Literal["zh", "en"] = "zh"
     prompt: str | dict[str, str] = ""
     """One text, or one for each language."""
+    opens: str = Field(default="", max_length=1_000)
+    """What is put to the model where the persona speaks first, in `/talk` and `onair talk`; empty: it waits."""
     spoken: Literal["all", "quoted"] = "all"
     quotes: Literal["ascii", "any"] = "ascii"
     voice: str

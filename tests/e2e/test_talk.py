@@ -130,6 +130,18 @@ def asked(gateway: Exchange, turn: str = TURN, text: str = "今天天气怎么�
     gateway.tell("SentenceRecognized", sentence=text, turn=turn, took_ms=120)
 
 
+def test_a_persona_that_speaks_first(browser: Browser, gateway: tuple[Exchange, str]) -> None:
+    """The page lets it; its answer stands alone, as nobody's reply."""
+    held, url = gateway
+    with opened(browser, url) as page:
+        called(page, held)
+        assert any(config.get("opening") for config in held.call.events("BotUpdateConfig"))
+        asked(held, text="")
+        held.sentence(TURN, 0, "How was your day?", noise(1, 0.5))
+        until(lambda: "How was your day?" in page.inner_text("#lines"))
+        assert page.locator("#lines > li").count() == 1
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_a_player_loses_no_sample(browser: Browser, gateway: tuple[Exchange, str], seed: int) -> None:
     """Whatever comes when, and however often it is paused: each sample once, in order."""

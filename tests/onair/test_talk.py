@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -19,6 +20,7 @@ from tests.onair.gateway import WAV, Answer, Gateway, serving, spoken
 from tests.onair.helpers import until
 
 ROOT = Path(__file__).parents[2]
+MENU = Answer(b'{"personas": [{"name": "host", "opens": "no"}, {"name": "friend", "opens": ""}], "persona": "friend"}')
 
 
 @pytest.fixture(autouse=True)
@@ -142,10 +144,29 @@ def test_a_dialogue_outlives_a_failure(capsys: pytest.CaptureFixture[str], monke
 
     monkeypatch.setattr("builtins.input", ask)
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
-    with serving(Answer(b'{"detail": "busy"}', 503), spoken("Yes.")) as gateway:
+    with serving(MENU, Answer(b'{"detail": "busy"}', 503), spoken("Yes.")) as gateway:
         assert talk(Wanted(gateway.url)) == 0
-    assert roles(gateway, 1) == [("user", "two")]
+    assert roles(gateway, 2) == [("user", "two")]
     assert "onair: http" in capsys.readouterr().err
+
+
+def test_a_persona_that_opens(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It speaks first where a person types to it, and not in anybody else's place."""
+    monkeypatch.setattr("builtins.input", Mock(side_effect=EOFError))
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    with serving(Answer(MENU.body.replace(b'""', b'"(He called.)"')), spoken("How are you?")) as gateway:
+        assert talk(Wanted(gateway.url)) == 0
+        assert talk(Wanted(gateway.url, system="A pirate.")) == 0
+    assert [asked[0] for asked in gateway.asked] == ["/api/call", "/api/chat"]
+    assert roles(gateway, 1) == [("user", "(He called.)")]
+    assert capsys.readouterr().out == "How are you?\n"
+
+
+@pytest.mark.parametrize("menu", [Answer(b"{}", 404), Answer(b"[]"), Answer(b'{"personas": [1], "persona": "a"}')])
+def test_a_server_without_a_menu(menu: Answer) -> None:
+    """Its persona waits."""
+    with serving(menu) as gateway:
+        assert talks.opening(gateway.server) == ""
 
 
 @pytest.fixture
@@ -163,7 +184,7 @@ def test_control_keys_end_it(terminal: tuple[int, int], folder: Path, key: bytes
     """Ctrl-D ends with 0, Ctrl-C with 130, both without a traceback."""
     ours, theirs = terminal
     env = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "TERM": "dumb"}
-    with serving() as gateway:
+    with serving(MENU) as gateway:
         command = (sys.executable, "-m", "onair", "talk", "--server", gateway.url, "--mute")
         process = subprocess.Popen(
             command, cwd=folder, env=env, stdin=theirs, stdout=theirs, stderr=subprocess.PIPE, text=True

@@ -100,7 +100,7 @@ class Call:
         talk, payload = self._talk, request.payload
         if request.event == "BotUpdateConfig":
             talk.configure(words.configured(talk.config, self._menu, payload))
-            return self._settle(now_ms)
+            return [*self._settle(now_ms), *talk.open(now_ms)]
         settled = self._settle(now_ms)
         match request.event:
             case "TextInput":

@@ -10,7 +10,7 @@ from services.contract.ingest import TurnRequested
 from services.gateway.core import call_words as words
 from services.gateway.core.call_ear import Do, Ear
 from services.gateway.core.call_said import Said, Saying
-from services.gateway.core.call_turn import SILENCE, Position, Spoken
+from services.gateway.core.call_turn import OPENING, SILENCE, Position, Spoken, said
 from services.gateway.core.call_voice import Mouth
 from services.gateway.core.call_words import Ask, Config, Effect, File, Hear, Interrupt, Menu, Order, Purge, Say, Tell
 from services.gateway.core.ports import Entry
@@ -28,6 +28,7 @@ class Asked:
 
     key: str
     text: str
+    """What the client said, or ''."""
     at_ms: int
 
 
@@ -122,6 +123,13 @@ class Talk:
         stop = self.stop("client", now_ms) if self.busy(now_ms) else []
         return [*stop, *self._ask("", text, now_ms)]
 
+    def open(self, now_ms: int) -> list[Effect]:
+        """The persona speaks first, if it does so and the client lets it, in a call in which nothing was said yet."""
+        text = self._menu.opens.get(self.config.persona, "") if self.config.opening else ""
+        if not text or self.config.prompt or self._mouth.last_no:
+            return []
+        return self._ask(f"{self._session}-{now_ms}{OPENING}", text, now_ms)
+
     def mark(self, mark: Mark, now_ms: int) -> list[Effect]:
         """How far the client has played."""
         self._mouth.clock.mark(mark, now_ms)
@@ -157,8 +165,8 @@ class Talk:
     def refused(self, order: Order, failure: Failure, now_ms: int) -> list[Effect]:
         """An order could not be carried out. A turn that is silenced was asked for, and is ended on the session."""
         match order:
-            case Ask(key=key, text=text) if failure.code is not Code.BUSY and self._asked and self._asked.key == key:
-                return self._unanswered(text, failure)
+            case Ask(key=key) if failure.code is not Code.BUSY and self._asked and self._asked.key == key:
+                return self._unanswered(self._asked.text, failure)
             case Hear():
                 self._deaf_ms = now_ms + DEAF_MS
                 return [words.failed(failure)]
@@ -213,10 +221,10 @@ class Talk:
     def _answer(self, saying: Saying | None, now_ms: int) -> list[Effect]:
         return self._ask(saying.key, saying.text, now_ms) if saying else []
 
-    def _ask(self, utterance: str, text: str, now_ms: int) -> list[Effect]:
+    def _ask(self, key: str, text: str, now_ms: int) -> list[Effect]:
         no = self._mouth.last_no = max(now_ms, self._mouth.last_no + 1)
-        key = utterance or f"{self._session}-{no}"
-        self._asked = Asked(key, text, now_ms)
+        key = key or f"{self._session}-{no}"
+        self._asked = Asked(key, said([key], text), now_ms)
         return [Ask(key, text, no, self.config, now_ms)]
 
     def _do(self, do: Do, now_ms: int) -> list[Effect]:

@@ -1,5 +1,6 @@
 """A turn of a call as its client sees it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from services.contract.ingest import TurnRequested
@@ -8,6 +9,10 @@ from services.gateway.core.call_words import Config
 
 SILENCE = bytes(AIR_RATE // 10 * 2)
 """100 ms: the original client listens again only when it has played something."""
+
+
+OPENING = "-opening"
+"""The end of the key of a turn that nobody's words asked for."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,11 @@ class Turn:
     audio_ms: int = 0
     reason: str = "done"
     texts: dict[int, str] = field(default_factory=dict[int, str])
+
+
+def said(keys: Sequence[str], ask: str) -> str:
+    """What the client said that the turn of these keys answers; '' where the persona speaks first."""
+    return "" if any(key.endswith(OPENING) for key in keys) else ask
 
 
 def latency(turn: Turn) -> dict[str, int]:

@@ -11,7 +11,7 @@ from services.contract.message import Message
 from services.contract.tts import AIR_RATE, SpeechStarted
 from services.gateway.core import call_words as words
 from services.gateway.core.call_clock import Clock
-from services.gateway.core.call_turn import SILENCE, Position, Spoken, Turn, latency
+from services.gateway.core.call_turn import SILENCE, Position, Spoken, Turn, latency, said
 from services.gateway.core.call_words import Chunk, Config, Down, File, Purge, Say
 from services.runtime.timeline import Caption, Closed, Cut, Lost, Out, SentenceOver, Sound, Timeline
 
@@ -108,7 +108,9 @@ class Mouth:
             turn.first, turn.samples = self.position.index, self.position.samples
         took = {"took_ms": max(0, spoken.recognised_ms - spoken.ended_ms)} if spoken and spoken.ended_ms else {}
         own = {"turn": request.turn, **took}
-        return [] if request.no <= self._from_no else [self._say("SentenceRecognized", {"sentence": request.ask}, own)]
+        if request.no <= self._from_no:
+            return []
+        return [self._say("SentenceRecognized", {"sentence": said(request.causes, request.ask)}, own)]
 
     def _note(self, ms: int, message: Message) -> None:
         """Remember texts, times and the end: a sentence without sound has no other source for its own text."""

@@ -103,6 +103,8 @@ class Menu:
     persona: str
     """Who answers unless the client chooses."""
     backchannels: Backchannels
+    opens: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Name → what has the persona speak first; those that wait have none."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,8 @@ class Config:
     interrupt: bool = False
     stream: bool = False
     onair: bool = False
+    opening: bool = False
+    """The persona may speak first."""
 
     @property
     def own(self) -> bool:
@@ -143,6 +147,7 @@ def configured(config: Config, menu: Menu, payload: Mapping[str, Any]) -> Config
         interrupt=_flag(payload, "interrupt", default=config.interrupt),
         stream=audio == "stream",
         onair=_flag(payload, "onair", default=config.onair),
+        opening=_flag(payload, "opening", default=config.opening),
     )
 
 

@@ -55,7 +55,7 @@ export class Call {
   recognised({ sentence, turn, took_ms: took }, now) {
     if (this.host(turn)) return;
     if (this.asked?.text === sentence) this.asked.pending = false;
-    else this.add({ who: 'you', text: sentence, took });
+    else if (sentence) this.add({ who: 'you', text: sentence, took });
     this.add({ who: 'host', turn, sentences: [], place: null, done: false, stopped: false, latency: null, wait: null, error: null, ended: this.ended ?? now });
     Object.assign(this, { asked: null, open: turn, voice: false, partial: '', error: null });
   }

@@ -69,7 +69,8 @@ export class Desk {
 
   configure() {
     this.link.send('BotUpdateConfig', { audio: 'stream', interrupt: true });
-    this.link.send('BotUpdateConfig', Object.fromEntries(CHOICES.map((name) => [name, this.choice(name)])));
+    const chosen = Object.fromEntries(CHOICES.map((name) => [name, this.choice(name)]));
+    this.link.send('BotUpdateConfig', { ...chosen, opening: true });
   }
 
   // What was chosen, if it is still on offer.

@@ -81,6 +81,7 @@ EN = (
     _rule(r"\b(?:he|she|it) (?:have|don't|go|like)\b", "A small correction: with he, she or it, the verb takes an s. Can you try it again?"),
     _rule(r"\bI am agree", "A small correction: we say, I agree. What do you agree with most?"),
     _rule(r"\bmore better", "A small correction: better is enough, more is not needed. What is better for you?"),
+    _rule(r"\bopen the conversation", "Hello! How was your day?"),
     _rule(r"good morning", "Good morning! Did you sleep well?"),
     _rule(r"good night|sleep|tired", "Rest well, and see you tomorrow!", "Good night! Close the laptop and dream of something nice."),
     _rule(r"good (?:evening|afternoon)", "Good to see you! How was your day?"),
