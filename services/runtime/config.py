@@ -13,7 +13,7 @@ from services.runtime.words import BACKCHANNELS
 
 SOURCES = ("api", "replay")
 """`api`: events come only by POST."""
-COMING = ("bilibili", "douyin", "daily", "schedule")
+COMING = ("bilibili", "douyin", "schedule")
 """Sources that this version does not know yet."""
 FOREVER = "forever"
 LEAST_KEPT_S = 3_600
@@ -100,6 +100,8 @@ class Room(Part):
         for source in sources:
             if wrong := [name for name in source if name in COMING]:
                 raise ValueError(f"the source {wrong[0]!r} is not in this version yet; known: {listed(SOURCES)}")
+            if "daily" in source:
+                raise ValueError("a conversation of Daily is no room's source: ask /ws or `onair listen` for its id")
             one_of(source, SOURCES, "source")
             if source.get("api"):
                 raise ValueError("the source 'api' has no options; write {api: {}}")

@@ -65,11 +65,12 @@ def test_an_empty_file_is_the_default(tmp_path: Path) -> None:
             "/onair.yaml:4: voices.xiaoyi.engines: unknown tts engine 'speak'",
         ),
         (GOOD.replace("replay:", "twitch:"), "unknown source 'twitch'; known: api, replay"),
-        (GOOD.replace("replay:", "daily:"), "the source 'daily' is not in this version yet; known: api, replay"),
+        (GOOD.replace("replay:", "douyin:"), "the source 'douyin' is not in this version yet; known: api, replay"),
+        (GOOD.replace("replay:", "daily:"), "a conversation of Daily is no room's source"),
         (GOOD.replace("replay:", "api:"), "the source 'api' has no options; write {api: {}}"),
         (
             GOOD.replace("[{replay: {path: a.jsonl.gz}}]", "[]"),
-            "/onair.yaml:6: rooms.demo: the room has no source; give one of api, replay (not in this version: bilibili, daily, douyin, schedule)",
+            "/onair.yaml:6: rooms.demo: the room has no source; give one of api, replay (not in this version: bilibili, douyin, schedule)",
         ),
         (
             GOOD + "engines: {llm: {gemini: {}}}",
