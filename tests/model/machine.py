@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from services.contract.ingest import TurnAired, TurnDropped
 from services.runtime.timeline import Timeline
-from services.runtime.work import Verdict
+from services.runtime.work import Entry, Verdict
 from tests.model import workers
 from tests.model.ending import check_end
 from tests.model.ground import Ground, ModelGround
@@ -198,9 +198,9 @@ class Machine(RuleBasedStateMachine):
         one.step = next(one.flow)
 
     @precondition(hired)
-    @rule(pick=PICK)
-    def fail(self, pick: int) -> None:
-        """A worker gives a job up for good, best of all a turn that was given to another."""
+    @rule(pick=PICK, steps=st.integers(0, 4))
+    def fail(self, pick: int, steps: int) -> None:
+        """A worker gives a job up for good, best of all a turn that was given to another, who is faster."""
         turns = [one for one in self.world.running if one.job and one.job.entry.stream == self.world.turns]
         zombies = [one for one in turns if not self.world.owns(one)]
         one = zombies[pick % len(zombies)] if zombies else self.worker(pick)
@@ -209,6 +209,17 @@ class Machine(RuleBasedStateMachine):
             one.flow.close()
             one.flow = self.flows["fail"](one.job)
             one.step = next(one.flow)
+            if one in zombies and steps:
+                self.go_on(one)
+                self.race(one.job.entry, steps)
+
+    def race(self, entry: Entry, steps: int) -> None:
+        """Whose the entry is goes on."""
+        for _ in range(steps):
+            owners = [one for one in self.world.running if one.job and one.job.entry.id == entry.id]
+            for owner in owners:
+                if self.world.owns(owner) and not owner.held:
+                    self.go_on(owner)
 
     @precondition(hired)
     @rule(pick=PICK)

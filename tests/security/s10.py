@@ -77,6 +77,11 @@ class Scene:
         own = f"http://onair:{make['base_url'].quoted}@{base}"
         self.config = CONFIG.format(asr=self.url, tts=own, proxy=proxy)
 
+    @property
+    def found(self) -> bool:
+        """Whether a rule was broken on purpose and that is found: then there is no more to be shown."""
+        return bool(self.setup.sabotage and self.search.leaks)
+
     async def look(self) -> None:
         """Look at both brokers, at all files of the data folder, and at every command line."""
         for broker in self.brokers:
@@ -246,7 +251,8 @@ async def run(setup: Setup) -> Outcome:
         ):
             await evening(scene, home, asker)
         await scene.look()
-        await misconfigured(scene)
+        if not scene.found:
+            await misconfigured(scene)
     return told(scene, asker.answers)
 
 
@@ -256,6 +262,8 @@ async def evening(scene: Scene, home: House, asker: Asker) -> None:
     await asker.talk()
     await asker.everything()
     await betrayed(scene, asker)
+    if scene.found:
+        return
     await killed(scene, home, asker)
     await asked(scene)
     await poisoned(scene, asker)
