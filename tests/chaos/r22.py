@@ -93,5 +93,5 @@ async def run(setup: Setup) -> Outcome:
 
 PROGRAM = Program(
     "R22", "1,000 reconnects in 5 s: all attached within 10 s", "a gateway killed under 1,000 clients", run,
-    ("no_sharing",),
+    ("own_reads",),
 )  # fmt: skip

@@ -42,7 +42,7 @@ product; each must find it.
 * `no_seen`: an event that came before is taken again; `no_deadline`: nothing is too old to be answered; `no_epoch`: nobody
   asks whether a turn was interrupted; `no_order`: a reader plays sentences as they come; `no_place`: a stream that is gone
   on with begins anew; `own_reads`: each page follows its room by itself, and whoever reads holds a connection to the broker;
-* `no_watch`: nobody looks whether a client reads what it is sent; `no_sharing`: a room's session is read for each page anew;
+* `no_watch`: nobody looks whether a client reads what it is sent;
 * `everysec`: the work broker syncs once a second. `kill -9` alone loses nothing then, for the kernel still has what was
   written. So every other kill is a power cut: writes are held, the broker is asked for its `appendfsync`, killed, and
   what that setting leaves to the kernel is taken from its file: with `everysec` the last half second. The same cut is

@@ -164,21 +164,9 @@ class Own(dict[str, Any]):
         self.pop(key, None)
 
 
-def no_sharing() -> None:
-    """Each page has its room's session read for itself."""
-    from services.gateway.api.stage import Hall  # noqa: PLC0415  a process without the gateway has no pages
-
-    plain = Hall.__init__
-
-    def init(self: Any, *given: Any) -> None:
-        plain(self, *given)
-        self._watches = Own()
-
-    cast("Any", Hall).__init__ = init
-
-
 def own_reads() -> None:
     """Each page follows its room by itself, and whoever reads holds a connection to the broker."""
+    from services.gateway.api.stage import Hall  # noqa: PLC0415  a process without the gateway has no pages
     from services.runtime import sessions  # noqa: PLC0415  with the others
     from services.runtime.bus import BLOCK_MS  # noqa: PLC0415  with the others
 
@@ -189,7 +177,13 @@ def own_reads() -> None:
                     after = entry[0].decode()
                     yield entry
 
-    no_sharing()
+    plain = Hall.__init__
+
+    def init(self: Any, *given: Any) -> None:
+        plain(self, *given)
+        self._watches = Own()
+
+    cast("Any", Hall).__init__ = init
     cast("Any", sessions).follow = follow
 
 
@@ -240,7 +234,6 @@ RULES: dict[str, Callable[[], None]] = {
         no_place,
         own_reads,
         no_watch,
-        no_sharing,
     )
 }
 """What can be broken in a service."""

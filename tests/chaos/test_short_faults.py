@@ -19,7 +19,14 @@ def test_the_promise_holds(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "rule"),
-    [("R14", "no_seen"), ("R17", "no_order"), ("R20", "own_reads"), ("R21", "no_watch"), ("R23", "no_place")],
+    [
+        ("R14", "no_seen"),
+        ("R17", "no_order"),
+        ("R20", "own_reads"),
+        ("R21", "no_watch"),
+        ("R22", "own_reads"),
+        ("R23", "no_place"),
+    ],
 )
 def test_a_broken_rule_is_found(name: str, rule: str, tmp_path: Path) -> None:
     """The program can fail: with the rule broken it says so."""
