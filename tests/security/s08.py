@@ -1,6 +1,7 @@
 """S8: no path from outside is ever opened: what a client names is an id; the gateway's own opens are watched."""
 
 import asyncio
+import functools
 import random
 import sys
 from itertools import product
@@ -88,7 +89,8 @@ async def run(setup: Setup) -> Outcome:
             ]
         after = _opened(opened)[before:]
         strange = [path for path in after if not _own(Path(path), setup.folder)]
-    problems += [f"{path} was opened" for path in sorted(set(strange))]
+    shorter = (f"{setup.folder}/", f"{Path.cwd()}/")
+    problems += [f"{functools.reduce(str.removeprefix, shorter, path)} was opened" for path in sorted(set(strange))]
     figure = f"{len(many)} traversals on {len(ROUTES)} routes: {len(after)} files opened meanwhile, {len(strange)} outside the root"
     return Outcome(figure, answers, len(many) * 9 // 10, tuple(problems), {"opened": len(strange)})
 
