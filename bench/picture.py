@@ -19,14 +19,15 @@ Row = Mapping[str, Any]
 
 def drawing(before: Sequence[Row], after: Sequence[Row]) -> str:
     """The SVG. Rows of the same name stand under each other; times are ms, the longest bar fills the width."""
-    names = [row["name"] for row in after]
-    pairs = [(label, row) for name in names for label, rows in (("before", before), ("after", after))
+    old = {str(row["name"]) for row in before}
+    pairs = [(label if name in old else "", row) for name in (str(row["name"]) for row in after)
+             for label, rows in ((", before", before), (", after", after))
              for row in rows if row["name"] == name]  # fmt: skip
     scale = (WIDTH - LEFT - RIGHT) / max(sum(_medians(row).values()) for _, row in pairs)
     bars, y = list[str](), TOP
     for at, (label, row) in enumerate(pairs):
-        y += GAP if at and label == "before" else 0
-        bars += [*_bar(row, scale, y), _text(LEFT - 10, y + 15, f"{row['name']}, {label}", "end")]
+        y += GAP if at and label != ", after" else 0
+        bars += [*_bar(row, scale, y), _text(LEFT - 10, y + 15, f"{row['name']}{label}", "end")]
         y += BAR + 4
     head = _text(20, 28, "What is added to the engines of a chat: text in → first sound, ms (median of each part)")
     return "\n".join([
