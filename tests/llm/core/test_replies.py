@@ -1,5 +1,7 @@
 """What the scripted persona says."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,6 +9,9 @@ from hypothesis import strategies as st
 from services.llm.core import replies
 from services.llm.core.sentences import Splitter
 from services.runtime import words
+from services.runtime.config import load
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize(
@@ -82,3 +87,9 @@ def test_all_replies_fit() -> None:
 def test_the_rest_of_an_answer(answer: str, said: str, left: str) -> None:
     """What was spoken is left out, marks aside; another beginning means that nothing was."""
     assert replies.rest(answer, said) == left
+
+
+def test_the_teacher_opens_with_a_question() -> None:
+    """The shipped persona that speaks first, where no model is connected."""
+    teacher = load(ROOT / "onair.yaml").personas["teacher"]
+    assert replies.reply(teacher.opens, language=teacher.language).endswith("?")
