@@ -57,11 +57,13 @@ async def raw(gateway: Gateway, said: str = "") -> AsyncGenerator[tuple[asyncio.
 
 
 async def rest(reader: asyncio.StreamReader) -> bytes:
-    """All that comes until the server closes the connection."""
+    """All that comes until the server closes the connection, or resets it: a reader then keeps back what came before."""
+    told = b""
     async with asyncio.timeout(PATIENCE_S):
         with contextlib.suppress(ConnectionResetError):
-            return await reader.read()
-    return b""
+            while block := await reader.read(1 << 16):
+                told += block
+    return told + bytes(cast("Any", reader)._buffer)
 
 
 @asynccontextmanager
