@@ -77,7 +77,7 @@ test: $(TEST_DEPS) ## every test: fast ones side by side, with coverage of the p
 
 test-compose: $(TEST_DEPS) ## the containers, for real: build, up, kill, restart, down; tests/redis on redis:7-bookworm
 	@$(BIN)/pytest -s tests/compose
-	@if docker info >/dev/null 2>&1; then ONAIR_TEST_IMAGE=redis:7-bookworm $(BIN)/pytest -q -n auto tests/redis; fi
+	@if docker info >/dev/null 2>&1; then ONAIR_TEST_IMAGE=redis:7-bookworm $(BIN)/pytest -q tests/redis; fi
 
 fmt: $(TEST_DEPS) ## format and mend what can be mended
 	@$(BIN)/ruff check --fix .
