@@ -17,6 +17,8 @@ OUT ?= out
 EXTRAS := --extra gateway --extra asr --extra llm --extra tts --extra avatar --extra cli
 FAST := "not slow and not e2e"
 SLOW := "slow or e2e"
+# slow ones that mind no company: what they wait for is counted in seconds
+SIDE := tests/gateway tests/ingest tests/redis
 # tests/model, whose histories are many, runs without coverage; tests/compose is run by test-compose
 REST := --ignore tests/model --ignore tests/compose
 TEST_DEPS := $(VENV)/.synced-test
@@ -68,16 +70,17 @@ fast: $(TEST_DEPS)
 
 check: lint types house fast ## lint, types, house rules and fast tests: about four minutes on two cores
 
-test: $(TEST_DEPS) ## every test: fast ones side by side, with coverage of the pure parts, then the slow ones one by one
+test: $(TEST_DEPS) ## every test: fast ones side by side, with coverage of the pure parts, then the slow ones
 	@$(BIN)/pytest -n auto tests/model
 	@$(BIN)/python -m coverage erase
 	@$(BIN)/pytest -q -n auto --cov --cov-report= -m $(FAST) $(REST)
 	@$(BIN)/coverage report --include='services/contract/*,services/*/core/*,services/runtime/words.py,services/runtime/sound.py,services/runtime/voices.py,services/runtime/timeline.py,services/runtime/law.py,onair/latency.py,onair/show.py,onair/told.py,onair/view.py' --fail-under=100
-	@$(BIN)/pytest --durations=20 -m $(SLOW) $(REST)
+	@$(BIN)/pytest -n auto -m $(SLOW) $(SIDE)
+	@$(BIN)/pytest --durations=20 -m $(SLOW) $(REST) $(SIDE:%=--ignore %)
 
 test-compose: $(TEST_DEPS) ## the containers, for real: build, up, kill, restart, down; tests/redis on redis:7-bookworm
 	@$(BIN)/pytest -s tests/compose
-	@if docker info >/dev/null 2>&1; then ONAIR_TEST_IMAGE=redis:7-bookworm $(BIN)/pytest -q tests/redis; fi
+	@if docker info >/dev/null 2>&1; then ONAIR_TEST_IMAGE=redis:7-bookworm $(BIN)/pytest -q -n auto tests/redis; fi
 
 fmt: $(TEST_DEPS) ## format and mend what can be mended
 	@$(BIN)/ruff check --fix .

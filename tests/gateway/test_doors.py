@@ -23,6 +23,7 @@ from services.gateway.core.access import Rules
 from services.gateway.core.caps import Caps
 from tests.gateway.studio import Gateway, running
 from tests.gateway.test_stage import TONE, hears, speak
+from tests.waiting import rest
 
 ROOMS = ("demo",)
 PATIENCE_S = 20
@@ -54,16 +55,6 @@ async def raw(gateway: Gateway, said: str = "") -> AsyncGenerator[tuple[asyncio.
         writer.close()
         with contextlib.suppress(OSError):
             await writer.wait_closed()
-
-
-async def rest(reader: asyncio.StreamReader) -> bytes:
-    """All that comes until the server closes the connection, or resets it: a reader then keeps back what came before."""
-    told = b""
-    async with asyncio.timeout(PATIENCE_S):
-        with contextlib.suppress(ConnectionResetError):
-            while block := await reader.read(1 << 16):
-                told += block
-    return told + bytes(cast("Any", reader)._buffer)
 
 
 @asynccontextmanager
@@ -129,7 +120,7 @@ async def test_a_connection_that_does_not_ask_is_closed(said: str, broker_url: s
     """Nothing, half a request, empty lines, half a handshake: 408 with the reason."""
     before = counted("slow_headers")
     async with running(broker_url, live_url, Caps(head_ms=200)) as gateway, raw(gateway, said) as (reader, _):
-        told = await rest(reader)
+        told = await rest(reader, PATIENCE_S)
     assert told.startswith(b"HTTP/1.1 408 ")
     assert b"did not come within 0.2 s" in told
     assert counted("slow_headers") == before + 1
@@ -142,9 +133,9 @@ async def test_the_next_request_has_to_come_too(broker_url: str, live_url: str) 
         async with raw(gateway, whole) as (reader, writer):
             await reader.readuntil(b"\r\n\r\n")
             writer.write(b"GET /healthz HTTP/1.1\r\nHo")
-            late = await rest(reader)
+            late = await rest(reader, PATIENCE_S)
         async with raw(gateway, whole + whole + "GET") as (reader, _):
-            pipelined = await rest(reader)
+            pipelined = await rest(reader, PATIENCE_S)
     assert b"HTTP/1.1 408" in late
     assert (pipelined.count(b"HTTP/1.1 200"), pipelined.count(b"HTTP/1.1 408")) == (2, 1)
 
@@ -166,7 +157,7 @@ async def test_endless_headers_are_closed(broker_url: str, live_url: str) -> Non
     """After so many bytes, 431; a long body is no header."""
     async with running(broker_url, live_url, Caps(head_bytes=2_000)) as gateway:
         async with raw(gateway, "GET / HTTP/1.1\r\n" + "X-More: more\r\n" * 500) as (reader, _):
-            told = await rest(reader)
+            told = await rest(reader, PATIENCE_S)
         async with gateway.client() as client:
             body = await client.post("/api/chat", content=b" " * 100_000)
         line = UPGRADE.replace(STAGE, STAGE + "?" + "x" * 1_000) + "X-Long: " + "x" * 800 + "\r\n\r\n"
@@ -181,7 +172,7 @@ async def test_a_handshake_that_cannot_be_read_is_closed(broker_url: str, live_u
     """A header that WebSockets do not allow is no fault of the server's."""
     async with running(broker_url, live_url, rooms=ROOMS) as gateway:
         async with raw(gateway, UPGRADE + "X-Long: " + "x" * 10_000 + "\r\n\r\n") as (reader, _):
-            told = await rest(reader)
+            told = await rest(reader, PATIENCE_S)
         async with joined(gateway) as page:
             assert "present" in str(await page.recv())
     assert told.startswith(b"HTTP/1.1 400 ")
@@ -193,7 +184,7 @@ async def test_there_are_so_many_connections(broker_url: str, live_url: str) -> 
         async with joined(gateway) as page, raw(gateway):
             await page.recv()
             async with raw(gateway) as (reader, _):
-                told = await rest(reader)
+                told = await rest(reader, PATIENCE_S)
         async with asyncio.timeout(PATIENCE_S):
             while True:
                 with contextlib.suppress(InvalidStatus, ConnectionError):
@@ -234,7 +225,7 @@ async def test_a_flood_of_frames_is_closed(frame: bytes, broker_url: str, live_u
     async with running(broker_url, live_url, caps, rooms=ROOMS) as gateway, joined(gateway) as page:
         async with shaken(gateway) as (reader, writer):
             writer.write(frame * 300)
-            told = await rest(reader)
+            told = await rest(reader, PATIENCE_S)
         assert "present" in str(await page.recv())
         assert "pulse" in str(await page.recv())
     assert struct.pack("!H", 1008) + b"you send more than is allowed" in told
@@ -246,7 +237,7 @@ async def test_fragments_count_too(broker_url: str, live_url: str) -> None:
     caps = Caps(uplink_burst_frames=20, uplink_frames_a_second=1)
     async with running(broker_url, live_url, caps, rooms=ROOMS) as gateway, shaken(gateway) as (reader, writer):
         writer.write(masked(Opcode.TEXT, b"", fin=False) + masked(Opcode.CONT, b"", fin=False) * 1_000)
-        told = await rest(reader)
+        told = await rest(reader, PATIENCE_S)
     assert b"you send more than is allowed" in told
 
 
@@ -278,7 +269,7 @@ async def test_a_message_has_to_be_whole_soon(parts: list[bytes], broker_url: st
         for part in parts:
             writer.write(part)
             await asyncio.sleep(0.05)
-        told = await rest(reader)
+        told = await rest(reader, PATIENCE_S)
     assert b"the rest of a message did not come in time" in told
     assert counted("unfinished") == before + 1
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from onair.brokers import free_port
+from tests import waiting
 from tests.conftest import LIVE, WORK, broker
 
 ROOT = Path(__file__).parents[2]
@@ -165,12 +166,7 @@ class Wire:
 
     async def rest(self, limit_s: float = PATIENCE_S) -> bytes:
         """All that comes until the other side closes; raises TimeoutError if it does not."""
-        found = b""
-        async with asyncio.timeout(limit_s):
-            with contextlib.suppress(OSError):
-                while part := await self.reader.read(65_536):
-                    found += part
-        return found
+        return await waiting.rest(self.reader, limit_s)
 
 
 @asynccontextmanager
