@@ -27,6 +27,10 @@ BATCH = 25
 """Entries of one key that are read at once, and that wait for one reader: five seconds of sound, 240 KB."""
 FETCHES = 8
 """Readers that fetch at once."""
+CHECK_S = 5.0
+"""So often it is asked whether the broker still has what was read. A broken read tells it sooner; but who asks nothing in the
+moment of the loss is connected anew without noticing it, and may join with a position from before.
+"""
 At = tuple[int, int]
 START: At = (0, 0)
 
@@ -104,6 +108,7 @@ class Link:
         self._asked: dict[str, At] | None = None
         """What the read that is under way asks for."""
         self._renew()
+        self._check_at = _now() + CHECK_S
         self.task = asyncio.create_task(self._run(), context=contextvars.Context())
 
     def _renew(self) -> None:
@@ -132,7 +137,7 @@ class Link:
         try:
             while self.feeds:
                 try:
-                    if broken:
+                    if broken or _now() >= self._check_at:
                         await self._check()
                     broken = False
                     await self._read()
@@ -179,6 +184,7 @@ class Link:
             else:
                 feed.mend(position(last), known)
         self._renew()
+        self._check_at = _now() + CHECK_S
 
 
 class Hub:
@@ -266,3 +272,7 @@ def position(entries: Any) -> At:  # noqa: ANN401  redis-py's answer
 def text(at: At) -> str:
     """The position as an id."""
     return f"{at[0]}-{at[1]}"
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
