@@ -10,6 +10,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from bench.upstream import content
+from bench.upstream.awake import keep_awake
 from bench.upstream.journal import Journal
 from bench.upstream.schedule import MACHINERY, Delays
 from bench.upstream.server import Upstream, serving
@@ -32,6 +33,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     said = "what is heard in each clip; {number} counts them, {seconds} is its length"
     parser.add_argument("--transcript", default=content.TRANSCRIPT, help=said)
     parser.add_argument("--machinery", action="store_true", help="nothing takes time")
+    said = "how often it asks itself for nothing, so that no request finds it cold; 0: never (default 5)"
+    parser.add_argument("--awake-ms", type=float, default=5, help=said)
     for each in fields(Delays):
         said = f"{HELP[each.name]} (default {each.default:g})"
         parser.add_argument(f"--{each.name.replace('_', '-')}", type=float, help=said)
@@ -50,8 +53,11 @@ async def serve(given: argparse.Namespace) -> None:
         log = files.enter_context(given.log.open("a", encoding="utf-8")) if given.log else None
         app = Upstream(given.delays, given.transcript, Journal(log))
         async with serving(app, given.host, given.port) as url:
+            awake = [asyncio.ensure_future(keep_awake(url, given.awake_ms / 1_000))] if given.awake_ms else []
             print(f"ready {url}", flush=True)
             await stop.wait()
+            for task in awake:
+                task.cancel()
 
 
 if __name__ == "__main__":

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from bench.upstream import content, schedule
 from bench.upstream.__main__ import parse
+from bench.upstream.awake import keep_awake
 from bench.upstream.journal import Journal, Times, line
 from bench.upstream.schedule import MACHINERY, Delays
-from bench.upstream.server import Upstream, serving
+from bench.upstream.server import AWAKE, Receive, Scope, Send, Upstream, serving
 from services.runtime import sound
 from services.tts.core.validate import Judge
 
@@ -126,6 +127,25 @@ async def test_each_endpoint_tells_its_times(client: tuple[httpx2.AsyncClient, U
     ]
     assert all(0 < each.received <= each.first <= each.last for each in lines)
     assert {each.ended for each in lines} == {"done"}
+
+
+async def test_it_is_kept_awake_without_a_trace(client: tuple[httpx2.AsyncClient, Upstream]) -> None:
+    """It is asked for nothing again and again, and neither its requests nor its journal know of it."""
+    http, app = client
+    asked, call = asyncio.Queue[str](), Upstream.__call__
+
+    async def counting(self: Upstream, scope: Scope, receive: Receive, send: Send) -> None:
+        asked.put_nowait(str(scope["path"]))
+        await call(self, scope, receive, send)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Upstream, "__call__", counting)
+        awake = asyncio.ensure_future(keep_awake(str(http.base_url), 0.001))
+        async with asyncio.timeout(10):
+            assert [await asked.get() for _ in range(3)] == [AWAKE] * 3
+        awake.cancel()
+        await asyncio.gather(awake, return_exceptions=True)
+    assert (app.requests, app.journal.lines, app.journal.begun) == ([], [], 0)
 
 
 async def test_faults_by_header(client: tuple[httpx2.AsyncClient, Upstream]) -> None:
