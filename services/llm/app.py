@@ -6,7 +6,8 @@ from services.contract.failure import Code, Failure
 from services.llm.adapters.openai import OFFICIAL, OpenAIModel, Options
 from services.llm.adapters.scripted import ScriptedModel
 from services.llm.core.ports import Model
-from services.llm.handlers import Desk, attach
+from services.llm.handlers.answers import attach
+from services.llm.handlers.desk import Desk
 from services.llm.settings import Settings
 from services.runtime.bus import Bus
 from services.runtime.delivery import Delivery

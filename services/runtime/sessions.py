@@ -8,6 +8,7 @@ import structlog
 
 from services.contract import streams
 from services.contract.gateway import Interrupted
+from services.contract.ingest import TurnAired, TurnRequested
 from services.contract.message import BadMessageError, Message, decode
 from services.runtime import tail
 from services.runtime.bus import Bus
@@ -40,6 +41,13 @@ class Sessions:
         redis, key = self._bus.live(session), streams.SESSION.of(session)
         idle_s = streams.ROOM_IDLE_S if room else streams.SESSION_IDLE_S
         return await tail.append(redis, key, message, blob, kept_ms=streams.SESSION_KEPT_MS, idle_s=idle_s)
+
+    async def air(self, request: TurnRequested) -> None:
+        """Tell a turn that is asked for and heard as soon as it is made: both in one round trip."""
+        redis, key = self._bus.live(request.session), streams.SESSION.of(request.session)
+        aired = TurnAired(turn=request.turn, no=request.no, epoch=request.epoch)
+        told = [(request, b""), (aired, b"")]
+        await tail.extend(redis, key, told, kept_ms=streams.SESSION_KEPT_MS, idle_s=streams.SESSION_IDLE_S)
 
     async def interrupt(self, work: Work, session: str, by: str) -> int:
         """End everything of the session that was asked for so far; the new epoch."""

@@ -1,5 +1,6 @@
 """A stream of the live broker: what is added to it, what it holds."""
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 from redis.asyncio import Redis
@@ -12,14 +13,22 @@ RawEntry = tuple[bytes, dict[bytes, bytes]]
 
 async def append(redis: Redis, key: str, message: Message, blob: bytes, *, kept_ms: int, idle_s: int) -> str:
     """Add an entry; its id. Older ones are trimmed after `kept_ms`, the whole stream is gone after `idle_s` without a new one."""
-    fields: dict[bytes | str, bytes | str] = {"t": message.type, "j": message.to_json()}
-    if blob:
-        fields["b"] = blob
+    return (await extend(redis, key, [(message, blob)], kept_ms=kept_ms, idle_s=idle_s))[0]
+
+
+async def extend(
+    redis: Redis, key: str, entries: Sequence[tuple[Message, bytes]], *, kept_ms: int, idle_s: int
+) -> list[str]:
+    """As `append`, several in one round trip, in this order."""
     pipe = redis.pipeline(transaction=False)
-    pipe.xadd(key, cast("Any", fields), minid=f"{now_ms() - kept_ms}-0", approximate=True)
+    for message, blob in entries:
+        fields: dict[bytes | str, bytes | str] = {"t": message.type, "j": message.to_json()}
+        if blob:
+            fields["b"] = blob
+        pipe.xadd(key, cast("Any", fields), minid=f"{now_ms() - kept_ms}-0", approximate=True)
     pipe.expire(key, idle_s)
-    written = await pipe.execute()
-    return cast("bytes", written[0]).decode()
+    *written, _ = await pipe.execute()
+    return [cast("bytes", id_).decode() for id_ in written]
 
 
 async def newest(redis: Redis, key: str) -> RawEntry | None:

@@ -1,7 +1,7 @@
 """Answering turns, on real brokers."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import Any, cast
 
 import pytest
@@ -14,13 +14,14 @@ from services.contract.llm import AnswerEnded, SentenceReady
 from services.contract.tts import SpeechStarted
 from services.llm.adapters.scripted import ScriptedModel
 from services.llm.core import prompt, turns
-from services.llm.handlers import Desk, answer_turn, attach
+from services.llm.handlers.answers import answer_turn, attach
+from services.llm.handlers.desk import Desk
 from services.runtime import envelope
 from services.runtime.bus import Bus, ensure_group
 from services.runtime.config import Config
 from services.runtime.delivery import Delivery, Job
 from services.runtime.sessions import Sessions
-from services.runtime.work import Entry, Fence, Verdict, Work
+from services.runtime.work import Answer, Entry, Fence, Verdict, Work
 
 CONFIG = Config.model_validate(
     {
@@ -41,6 +42,7 @@ class Deltas:
         self.asked: list[Sequence[prompt.Chat]] = []
         self.hurried: list[bool] = []
         self.closed = asyncio.Event()
+        self.noticed: Callable[[], None] = self.closed.clear
 
     async def answer(
         self, messages: Sequence[prompt.Chat], *, session: str, hurry: bool = False
@@ -48,6 +50,7 @@ class Deltas:
         assert session
         self.hurried.append(hurry)
         self.asked.append(messages)
+        self.noticed()
         try:
             for step in self.script:
                 if isinstance(step, Failure):
@@ -147,6 +150,48 @@ async def test_the_template_is_spoken_before_the_model_answers(house: House) -> 
     gate.set()
     await running
     assert await house.texts() == ["谢谢小明的礼物！", "你真好呀。", "爱你哦！"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "ahead"), [({"kind": "chat", "messages": []}, True), ({"kind": "call"}, True), ({}, False)]
+)
+async def test_the_model_is_asked_while_work_is_asked(
+    house: House,
+    monkeypatch: pytest.MonkeyPatch,
+    fields: dict[str, Any],
+    ahead: bool,  # noqa: FBT001  as below
+) -> None:
+    """Where a person waits, the model need not wait for what is known of the turn; it is asked once."""
+    asked, release, look = list[int](), asyncio.Event(), house.work.answer
+
+    async def noting(turn: str) -> Answer:
+        if ahead and not asked:
+            await asyncio.wait_for(release.wait(), 5)
+        asked.append(len(house.model.asked))
+        return await look(turn)
+
+    house.model.noticed = release.set
+    monkeypatch.setattr(house.work, "answer", noting)
+    await house.answer(**fields)
+    assert asked[0] == int(ahead)
+    assert len(house.model.asked) == 1
+    assert (await house.ended()).text == "好的。"
+
+
+async def test_a_turn_that_was_handed_back_is_not_answered_anew(house: House) -> None:
+    """What was asked ahead is left when some of the answer was said before: the model is told what, and goes on."""
+    job = await house.order(kind="call")
+    known = SentenceReady.model_validate(
+        {"turn": "t1", "no": 1, "session": "room", "epoch": 0, "kind": "call", "index": 0, "text": "第一句。"}
+        | {"speak": "第一句。", "voice": "anna", "deadline_ms": HOUR_MS}
+    )
+    said = await house.work.say(job.entry, job.fence, 0, "第一句。", streams.speak("espeak", "call"), known)
+    assert said is Verdict.OK
+    await answer_turn(house.desk, job)
+    assert [sentence.text for sentence in await house.spoken(kind="call")] == ["第一句。", "好的。"]
+    assert (await house.ended()).text == "第一句。好的。"
+    assert "第一句。" in str(house.model.asked[-1])
+    assert house.model.closed.is_set()
 
 
 @pytest.mark.parametrize(("kind", "hurry"), [("room", True), ("chat", False)])

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from services.contract.tts import SentenceSkipped, SpeechChunk, SpeechEnded, Spe
 from services.runtime import sound
 from services.runtime.delivery import Job
 from services.runtime.timeline import Caption, Lost, Sound, Timeline
-from services.runtime.work import Fence
+from services.runtime.work import Entry, Fence, Verdict
 from services.tts.adapters.scripted import Scripted, render
 from services.tts.core.ports import Voice
 from services.tts.handlers.speak import Desk, speak
@@ -125,6 +126,51 @@ async def test_nothing_to_pronounce() -> None:
     assert studio.told() == ["SpeechStarted", "SpeechEnded"]
     assert studio.end() == "spoken:0"
     assert studio.engines["a"].calls == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "ahead"),
+    [
+        ("call", {}, True),
+        ("chat", {}, True),
+        ("room", {}, False),
+        ("call", {"index": 1}, False),
+        ("call", {"deadline_ms": 0}, False),
+    ],
+)
+async def test_the_engine_is_asked_while_the_attempt_is_committed(
+    kind: str,
+    more: dict[str, Any],
+    ahead: bool,  # noqa: FBT001  a parameter of the test
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """For a turn's first sentence, where a person waits for it in time; it is spoken once all the same."""
+    studio, asked = Studio(), list[list[str]]()
+    begin = studio.work.begin
+
+    async def noting(entry: Entry, fence: Fence, index: int) -> tuple[Verdict, int]:
+        asked.append(list(studio.engines["a"].calls))
+        return await begin(entry, fence, index)
+
+    monkeypatch.setattr(studio.work, "begin", noting)
+    await studio.put(kind=kind, **more)
+    await studio.run(kind=kind)
+    assert asked == [[TEXT] if ahead else []]
+    assert studio.engines["a"].calls == ([] if more.get("deadline_ms") == 0 else [TEXT])
+
+
+async def test_what_was_asked_ahead_in_vain_is_left() -> None:
+    """A turn that was interrupted meanwhile is not spoken, and the engine makes no more of it."""
+    studio = Studio()
+    await studio.put(kind="call")
+    job = await studio.take(kind="call")
+    assert job is not None
+    await studio.work.raise_epoch("s")
+    tasks = asyncio.all_tasks()
+    await speak(studio.desk, studio.engines["a"], job)
+    assert studio.told() == []
+    assert await studio.waiting() == 0
+    assert asyncio.all_tasks() == tasks
 
 
 @pytest.mark.parametrize("fault", ["silence", "nothing", "short", "stop", "odd"])

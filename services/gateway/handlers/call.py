@@ -7,7 +7,7 @@ from services.contract import streams
 from services.contract.asr import Transcribed
 from services.contract.failure import Code, Failure
 from services.contract.gateway import CallJoined, CallOpened
-from services.contract.ingest import TurnAired, TurnRequested
+from services.contract.ingest import TurnRequested
 from services.gateway.core.call_words import HEARD_RATE, Ask, Hear, Interrupt, Order, Tell
 from services.gateway.core.ports import Entry, Line, Stand
 from services.gateway.handlers.desk import entry
@@ -129,9 +129,7 @@ class BusLine:
         args = [request.to_json(), envelope.encode(request), streams.TURN_KEPT_S]
         if before := await self._scripts.run(ASK, keys, args):
             request = TurnRequested.from_json(before)
-        await self._sessions.publish(self._session, request)
-        aired = TurnAired(turn=request.turn, no=request.no, epoch=request.epoch)
-        await self._sessions.publish(self._session, aired)
+        await self._sessions.air(request)
         if await self._bus.work.exists(streams.SILENCE):
             await self._sessions.interrupt(self._work, self._session, "silence")
             raise Failure(Code.BUSY, "an operator has silenced the show; try again when it goes on", retryable=True)

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from services.contract import streams
 from services.contract.failure import Code, Failure
 from services.contract.gateway import CallJoined, ClipHeard
-from services.contract.ingest import Lane, LiveEvent, TurnAired, TurnRequested
+from services.contract.ingest import Lane, LiveEvent, TurnRequested
 from services.contract.message import Message
 from services.gateway.core.ports import Entry, Made
 from services.gateway.handlers.trouble import told
@@ -35,11 +35,9 @@ class BusDesk:
 
         The kill switch is asked for last, when the session is there to be found by who throws it: raises Failure BUSY.
         """
-        aired = TurnAired(turn=request.turn, no=request.no, epoch=request.epoch)
         async with told(WISH):
             await self._order(streams.TURNS.key(), request)
-            await self._sessions.publish(request.session, request)
-            await self._sessions.publish(request.session, aired)
+            await self._sessions.air(request)
             silenced = await self._bus.work.exists(streams.SILENCE)
         if silenced:
             await self.interrupt(request.session, "silence")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import httpx2
-from openai import APIConnectionError, APIStatusError, APITimeoutError, AsyncOpenAI, OpenAIError
+from openai import APIConnectionError, APIStatusError, APITimeoutError, AsyncOpenAI, AsyncStream, OpenAIError
 
 from services.contract.failure import Code, Failure
 from services.runtime.logs import discreet, hide
@@ -108,16 +108,17 @@ class OpenAIModel:
 
     async def _once(self, messages: Sequence[tuple[str, str]], end: float, first: float) -> AsyncGenerator[str, None]:
         """One request; non-empty deltas, one of them by `first`. No limit runs while the consumer has its turn."""
-        body = [{"role": role, "content": content} for role, content in messages]
-        # As extra_body, which is sent as it is: the client takes half a millisecond to look through messages.
-        request = self._client.chat.completions.with_streaming_response.create(
-            model=self._options.model, messages=[], stream=True, extra_body={"messages": body}
-        )
+        said = [{"role": role, "content": content} for role, content in messages]
+        body = {"model": self._options.model, "messages": said, "stream": True}
         finished = False
         async with AsyncExitStack() as stack:
             async with self._patience(first):
-                response = await stack.enter_async_context(request)
-            events = await stack.enter_async_context(aclosing(_events(response.iter_bytes())))
+                # The body goes as it is: to look through it costs the client time on which somebody waits.
+                stream = await self._client.post(
+                    "/chat/completions", body=body, cast_to=object, stream=True, stream_cls=AsyncStream[object]
+                )
+            await stack.enter_async_context(stream)
+            events = await stack.enter_async_context(aclosing(_events(stream.response.aiter_bytes())))
             until = first
             while data := await self._next(events, until):
                 if data == "[DONE]":

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
 import httpx2
-from openai import APIConnectionError, APIStatusError, APITimeoutError, AsyncOpenAI, OpenAIError
+from openai import APIConnectionError, APIStatusError, APITimeoutError, AsyncOpenAI, AsyncStream, OpenAIError
 
 from services.contract.failure import Code, Failure
 from services.contract.tts import AIR_RATE
@@ -123,21 +123,30 @@ class OpenAISpeech:
 
     async def _sound(self, text: str, settings: Settings, emotion: str) -> AsyncGenerator[bytes, None]:
         """One request; no limit runs while the consumer has its turn."""
+        body = {
+            "input": text,
+            "model": settings.model,
+            "voice": settings.voice,
+            "response_format": self._options.format,
+        }
         extra: dict[str, Any] = {"instructions": settings.told(emotion), "speed": settings.speed}
-        request = self._client.audio.speech.with_streaming_response.create(
-            input=text,
-            model=settings.model,
-            voice=settings.voice,
-            response_format=self._options.format,
-            **{name: value for name, value in extra.items() if value},
-        )
+        body |= {name: value for name, value in extra.items() if value}
         incoming, resampler, first = Incoming(), None, _now() + self._options.sound_s
         async with AsyncExitStack() as stack:
             async with asyncio.timeout_at(first):
-                response = await stack.enter_async_context(request)
-            body = await stack.enter_async_context(aclosing(_pieces(response.iter_bytes())))
+                # The body goes as it is: to look through it costs the client time on which somebody waits.
+                answer = await self._client.post(
+                    "/audio/speech",
+                    body=body,
+                    options={"headers": {"Accept": "application/octet-stream"}},
+                    cast_to=object,
+                    stream=True,
+                    stream_cls=AsyncStream[object],
+                )
+            await stack.enter_async_context(answer)
+            pieces = await stack.enter_async_context(aclosing(_pieces(answer.response.aiter_bytes())))
             until = first
-            while data := await _next(body, until):
+            while data := await _next(pieces, until):
                 if pcm := incoming.feed(data):
                     resampler = resampler or Resampler(incoming.rate)
                     yield resampler.feed(pcm)

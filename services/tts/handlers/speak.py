@@ -14,6 +14,7 @@ from services.contract.llm import SentenceReady
 from services.contract.message import Message
 from services.contract.tts import SentenceSkipped, SpeechChunk, SpeechEnded, SpeechStarted
 from services.runtime import voices, words
+from services.runtime.ahead import Ahead
 from services.runtime.clock import now_ms
 from services.runtime.delivery import Delivery, Duty, Job
 from services.runtime.permits import Permits
@@ -52,6 +53,11 @@ class Desk:
             names = ", ".join(sorted(self.known)) or "none"
             raise Failure(Code.BAD_CONFIG, f"there is no voice {voice!r} in onair.yaml; known: {names}")
         return self.known[voice]
+
+    def sound(self, engine: Engine, ready: SentenceReady, text: str) -> AsyncGenerator[bytes, None]:
+        """What the engine makes of the text in the sentence's voice."""
+        voice = Voice(ready.voice, voices.options(self.engines(ready.voice), ready.engine_at))
+        return engine.speak(text, voice, ready.emotion)
 
     async def tell(self, ready: SentenceReady, message: Message, blob: bytes = b"") -> None:
         """Publish on the sentence's session."""
@@ -97,15 +103,33 @@ def attach(delivery: Delivery, desk: Desk, engine: Engine, workers: int) -> None
 
 async def speak(desk: Desk, engine: Engine, job: Job[SentenceReady]) -> None:
     """One delivery of one sentence, to its end."""
+    ready = job.message
+    hurry = ready.index == 0 and ready.kind != "room" and job.delivery == 1 and desk.clock() <= ready.deadline_ms
+    ahead = Ahead(desk.sound(engine, ready, ready.speak)) if hurry and words.speakable(ready.speak) else None
+    try:
+        await _tries(desk, engine, job, ahead)
+    finally:
+        if ahead:
+            await ahead.close()
+
+
+async def _tries(desk: Desk, engine: Engine, job: Job[SentenceReady], ahead: Ahead[bytes] | None) -> None:
+    """Attempts, until one is good or the sentence goes to another engine.
+
+    `ahead`: where a person waits for a turn's first sound, the engine is asked while the attempt is committed.
+    """
     ready, tries, why = job.message, 0, ""
     engines, after = desk.engines(ready.voice), None
+    await asyncio.sleep(0)  # what was asked ahead goes out first
     while tries == 0 or handover.again(why, tries, last=after is None):
         verdict, number = await desk.work.begin(job.entry, job.fence, ready.index)
         if verdict is Verdict.DONE:
             await _drop(desk, job, "done")  # tells a skip again whose teller may have died
         if verdict is not Verdict.OK:
             return
-        if (bad := await _attempt(desk, engine, job, number)) is None:
+        if ahead and number > 1:
+            await ahead.close()
+        if (bad := await _attempt(desk, engine, job, number, ahead if number == 1 else None)) is None:
             return
         tries, why = tries + 1, bad
         after = voices.after(engines, ready.engine_at, await desk.living())
@@ -123,7 +147,9 @@ async def _drop(desk: Desk, job: Job[SentenceReady], reason: str) -> None:
     await desk.work.finish(job.entry)
 
 
-async def _attempt(desk: Desk, engine: Engine, job: Job[SentenceReady], number: int) -> str | None:
+async def _attempt(
+    desk: Desk, engine: Engine, job: Job[SentenceReady], number: int, ahead: Ahead[bytes] | None
+) -> str | None:
     """One attempt; what was wrong with it, or None if the entry is finished or no longer ours."""
     ready = job.message
     prior = await desk.look(ready) if number > 1 else resume.Prior()
@@ -133,7 +159,7 @@ async def _attempt(desk: Desk, engine: Engine, job: Job[SentenceReady], number: 
         return None
     samples = prior.reached
     if not prior.over:
-        rendition = Rendition(desk, engine, job, number, resume.start(ready.speak, prior, engine.name))
+        rendition = Rendition(desk, engine, job, number, resume.start(ready.speak, prior, engine.name), ahead)
         why = await rendition.make()
         if why or rendition.stale:
             return why
@@ -149,8 +175,17 @@ async def _attempt(desk: Desk, engine: Engine, job: Job[SentenceReady], number: 
 class Rendition:
     """One engine's sound of one sentence, on its way to the session."""
 
-    def __init__(self, desk: Desk, engine: Engine, job: Job[SentenceReady], number: int, start: resume.Start) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        engine: Engine,
+        job: Job[SentenceReady],
+        number: int,
+        start: resume.Start,
+        ahead: Ahead[bytes] | None = None,
+    ) -> None:
         self._desk, self._engine, self._job, self._number, self._start = desk, engine, job, number, start
+        self._ahead = ahead
         self._judge = Judge(start.text)
         self._chunker = Chunker(from_sample=start.from_sample, base=start.base)
         self._looked_ms = desk.clock()
@@ -184,10 +219,9 @@ class Rendition:
             await self._announced
 
     async def _speak(self) -> str | None:
-        ready, start = self._job.message, self._start
-        voice = Voice(ready.voice, voices.options(self._desk.engines(ready.voice), ready.engine_at))
+        sound = self._ahead.all() if self._ahead else None
         try:
-            async with aclosing(self._engine.speak(start.text, voice, ready.emotion)) as pieces:
+            async with aclosing(sound or self._desk.sound(self._engine, self._job.message, self._start.text)) as pieces:
                 await self._listen(pieces)
         except Failure as failure:
             log.warning("an engine failed", engine=self._engine.name, code=failure.code, reason=failure.sentence)

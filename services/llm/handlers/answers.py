@@ -1,10 +1,10 @@
 """Answers turns: reads `turns`, has the answer made, commits it sentence by sentence, tells the session."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import TypeVar, cast
+from typing import cast
 
 import structlog
 
@@ -12,22 +12,17 @@ from services.contract import streams
 from services.contract.failure import Code, Failed, Failure
 from services.contract.ingest import TurnRequested
 from services.contract.llm import AnswerEnded, SentenceReady
-from services.contract.message import Message
 from services.llm.core import memory, prompt, turns
-from services.llm.core.ports import Model
 from services.llm.core.sentences import Piece, Splitter
+from services.llm.handlers.desk import Desk
+from services.llm.handlers.history import recall, remember
 from services.runtime import voices, words
-from services.runtime.bus import Bus
-from services.runtime.clock import now_ms
-from services.runtime.config import Config, Persona, Voice
+from services.runtime.ahead import Ahead
+from services.runtime.config import Persona, Voice
 from services.runtime.delivery import Delivery, Duty, Job
-from services.runtime.sessions import Sessions
-from services.runtime.work import Answer, Verdict, Work
+from services.runtime.work import Answer, Verdict
 
 log = structlog.get_logger(__name__)
-T = TypeVar("T")
-LIVING_S = 1.0
-"""How long it is believed that a pool has, or has no, living worker."""
 WATCH_S = 0.25
 """How often a turn is looked at while its model thinks: is it still wanted?"""
 
@@ -41,37 +36,6 @@ class _StopError(Exception):
 
 
 @dataclass
-class Desk:
-    """What answering needs. `clock` gives Unix milliseconds."""
-
-    bus: Bus
-    work: Work
-    sessions: Sessions
-    model: Model
-    config: Config
-    clock: Callable[[], int] = now_ms
-    _living: dict[str, tuple[bool, float]] = field(default_factory=dict[str, tuple[bool, float]])
-
-    async def engine(self, voice: Voice) -> int:
-        """The voice's first engine whose pool has a living worker."""
-        names = {voices.pool(voice.engines, at) for at in range(len(voice.engines))}
-        now = asyncio.get_running_loop().time()
-        for name in names:
-            if name not in self._living or now - self._living[name][1] > LIVING_S:
-                self._living[name] = (bool(await self.bus.work.exists(streams.POOL.of(name))), now)
-        return voices.first(voice.engines, [name for name in names if self._living[name][0]])
-
-    async def tell(self, request: TurnRequested, message: Message) -> str:
-        """Publish on the turn's session."""
-        return await self.sessions.publish(request.session, message, room=request.kind == "room")
-
-    def cast(self, request: TurnRequested) -> tuple[Persona, Voice]:
-        """Who answers, in which voice; raises Failure(BAD_INPUT) for a name that the configuration does not know."""
-        persona = _named(self.config.personas, request.persona, "persona")
-        return persona, _named(self.config.voices, request.voice or persona.voice, "voice")
-
-
-@dataclass
 class Run:
     """One delivery of one turn, as far as it has come."""
 
@@ -79,12 +43,36 @@ class Run:
     job: Job[TurnRequested]
     persona: Persona
     voice: Voice
-    index: int
-    before: str
+    index: int = 0
+    before: str = ""
     raw: str = ""
     since: str = "-"
     settled: list[memory.Past] = field(default_factory=list[memory.Past])
     """Of earlier turns, what is written down with this one: the model is not kept waiting for it."""
+    ahead: Ahead[str] | None = None
+    """What the model answers if nothing was said of the turn before; None once it is known that something was."""
+
+    def hurry(self) -> None:
+        """Where a person waits, ask the model while it is looked up whether somebody else began to answer."""
+        request = self.job.message
+        plan = turns.plan(request.ask, request.say)
+        late = turns.late(request.deadline_ms, self.desk.clock(), 0)
+        if plan.asks and request.kind != "room" and self.job.delivery == 1 and not late:
+            self.ahead = Ahead(_deltas(self, plan))
+
+    async def begun(self, known: Answer) -> list[str]:
+        """Go on from what was said before; the sentences."""
+        said = [known.sentences[index] for index in sorted(known.sentences)]
+        self.index, self.before = len(said), "".join(said)[-turns.BEFORE :]
+        if said or known.count is not None:
+            await self.close()
+        return said
+
+    async def close(self) -> None:
+        """Want nothing more of what was asked ahead."""
+        if self.ahead:
+            await self.ahead.close()
+            self.ahead = None
 
     async def say(self, piece: Piece) -> None:
         """Commit one sentence; raises _StopError where the turn goes no further."""
@@ -166,16 +154,20 @@ def attach(delivery: Delivery, desk: Desk, workers: int) -> None:
 
 async def answer_turn(desk: Desk, job: Job[TurnRequested]) -> None:
     """One delivery of one turn, to its end."""
-    persona, voice = desk.cast(job.message)
-    # The engine is looked up for the first sentence, which then need not wait for it.
-    known, _ = await asyncio.gather(desk.work.answer(job.message.turn), desk.engine(voice))
-    said = [known.sentences[index] for index in sorted(known.sentences)]
-    run = Run(desk, job, persona, voice, len(said), "".join(said)[-turns.BEFORE :])
-    if known.count is not None:
-        run.raw = "".join(said)
-        await run.end("done")
-    elif reason := await _while_wanted(run, said):
-        await run.end(reason)
+    run = Run(desk, job, *desk.cast(job.message))
+    run.hurry()
+    try:
+        await asyncio.sleep(0)  # what was asked ahead goes out first
+        # The engine is looked up for the first sentence, which then need not wait for it.
+        known, _ = await asyncio.gather(desk.work.answer(job.message.turn), desk.engine(run.voice))
+        said = await run.begun(known)
+        if known.count is not None:
+            run.raw = "".join(said)
+            await run.end("done")
+        elif reason := await _while_wanted(run, said):
+            await run.end(reason)
+    finally:
+        await run.close()
 
 
 async def _while_wanted(run: Run, said: list[str]) -> turns.Reason | None:
@@ -213,10 +205,8 @@ async def _ask(run: Run, plan: turns.Plan) -> turns.Reason:
     request, begin, failure = run.job.message, run.index - len(plan.said), None
     splitter = Splitter(request.spoken, run.persona.quotes, run.voice.references)
     repeats = turns.Repeats(plan.said)
-    messages = await _messages(run, plan)
-    hurry = request.kind == "room"
     try:
-        async with aclosing(run.desk.model.answer(messages, session=request.session, hurry=hurry)) as deltas:
+        async with aclosing(run.ahead.all() if run.ahead else _deltas(run, plan)) as deltas:
             async for delta in deltas:
                 run.raw += delta
                 for piece in filter(repeats.new, splitter.feed(delta)):
@@ -233,6 +223,15 @@ async def _ask(run: Run, plan: turns.Plan) -> turns.Reason:
     return turns.outcome(failed=failure is not None, spoken=spoken, limited=len(run.raw) > turns.ANSWER_LIMIT)
 
 
+async def _deltas(run: Run, plan: turns.Plan) -> AsyncGenerator[str, None]:
+    """What the model answers."""
+    request, messages = run.job.message, await _messages(run, plan)
+    answer = run.desk.model.answer(messages, session=request.session, hurry=request.kind == "room")
+    async with aclosing(answer) as deltas:
+        async for delta in deltas:
+            yield delta
+
+
 async def _messages(run: Run, plan: turns.Plan) -> list[prompt.Chat]:
     request = run.job.message
     language = request.language or run.persona.language
@@ -247,42 +246,6 @@ async def _messages(run: Run, plan: turns.Plan) -> list[prompt.Chat]:
     return prompt.build(who, request.ask, history=history, own=request.messages, said="".join(plan.said))
 
 
-async def recall(desk: Desk, request: TurnRequested) -> tuple[list[memory.Past], list[memory.Past]]:
-    """Earlier turns of the session as they were heard, and those of them that are settled now and not written down."""
-    lines = await desk.bus.work.lrange(streams.HISTORY.of(request.session), 0, -1)
-    pasts, settled = list[memory.Past](), list[memory.Past]()
-    for past in memory.load(lines)[-memory.TURNS :]:
-        if past.turn == request.turn:
-            continue
-        if past.heard is not None:
-            pasts.append(past)
-            continue
-        answer = await desk.work.answer(past.turn)
-        interrupted = request.epoch > past.epoch or bool(answer.dropped)
-        played = await _played(desk, request, past, answer) if interrupted else None
-        heard = memory.heard(answer.sentences, answer.spoken, interrupted=interrupted, played=played)
-        pasts.append(memory.settle(past, heard))
-        if interrupted or answer.complete:
-            settled.append(pasts[-1])
-    return pasts, settled
-
-
-async def _played(desk: Desk, request: TurnRequested, past: memory.Past, answer: Answer) -> int | None:
-    items = [(item.ms, item.message) for item in await desk.sessions.range(request.session, past.since)]
-    return memory.played(past, items, answer.spoken, marks=request.kind == "call")
-
-
-async def remember(desk: Desk, request: TurnRequested, pasts: list[memory.Past]) -> None:
-    """Add lines to the session's history; a call's is forgotten after a day, a room's is kept."""
-    key = streams.HISTORY.of(request.session)
-    pipe = desk.bus.work.pipeline(transaction=True)
-    pipe.rpush(key, *map(memory.dump, pasts))
-    pipe.ltrim(key, -memory.LINES, -1)
-    if request.kind != "room":
-        pipe.expire(key, streams.TURN_KEPT_S)
-    await pipe.execute()
-
-
 async def give_up(desk: Desk, request: TurnRequested, failure: Failure) -> None:
     """Tell that this turn failed for good, and end its answer where it stands. May run more than once."""
     count, stands = await desk.work.end(request.turn)
@@ -291,10 +254,3 @@ async def give_up(desk: Desk, request: TurnRequested, failure: Failure) -> None:
     await desk.tell(request, Failed(turn=request.turn, code=failure.code, sentence=sentence))
     text, reason = "".join(said[index] for index in sorted(said)), cast("turns.Reason", stands)
     await desk.tell(request, AnswerEnded(turn=request.turn, count=count, text=text, reason=reason))
-
-
-def _named(known: Mapping[str, T], name: str, what: str) -> T:
-    if name in known:
-        return known[name]
-    names = ", ".join(sorted(known)) or "none"
-    raise Failure(Code.BAD_INPUT, f"there is no {what} {name!r} in onair.yaml; known: {names}")
