@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from services.contract import streams
 from services.contract.failure import Failed, Failure
-from services.contract.ingest import TurnAired, TurnRequested
+from services.contract.ingest import TurnRequested
 from services.contract.message import Message
 from services.ingest.core.ports import Stay
 from services.ingest.core.utterances import Question, Questions, Reply, messages
@@ -132,8 +132,7 @@ class Answers:
         self._reply = Reply(request.turn)
         request = request.model_copy(update={"epoch": await self._work.epoch(session)})
         await self._redis.xadd(streams.TURNS.key(), {"__data__": envelope.encode(request)})
-        for message in (request, TurnAired(turn=request.turn, no=request.no, epoch=request.epoch)):
-            await self._sessions.publish(session, message)
+        await self._sessions.air(request)
 
     async def _send_all(self, stay: Stay, after: str) -> None:
         async with aclosing(self._sessions.read(self._line.session, after)) as items:
