@@ -128,8 +128,9 @@ async def split(book: Book, caller: Phone, sid: str, said: Sent, told: list[Got]
     needed = len(content.tokens(answer[: answer.index(". ") + 1]))  # whole when the second sentence has begun
     whole = chat["first_ns"] + needed / book.delays.chat_rate * 1e9
     last, waited = caller.sent_at(said.last), caller.sent_at(final.until_sample - 1 - await book.first(sid))
-    ends = (decided, clip["received_ns"], asked, chat["received_ns"], voice["received_ns"], sound)
-    begins = (waited, decided, clip["first_ns"], asked, whole, voice["first_ns"])
+    known = max(decided, clip["first_ns"])  # the text may be there before the end is decided
+    ends = (decided, max(decided, clip["received_ns"]), asked, chat["received_ns"], voice["received_ns"], sound)
+    begins = (waited, decided, known, asked, whole, voice["first_ns"])
     parts = {part: (end - begin) / 1e6 for part, begin, end in zip(PARTS, begins, ends, strict=True)}
     return Turn((sound - last) / 1e6, (waited - last) / 1e6, parts)
 

@@ -39,7 +39,8 @@ def build(settings: Settings) -> Service:
     delivery = Delivery(bus, work, "asr")
     clips.attach(delivery, Desk(work, sessions, clip, detector, recogniser, resample), settings.workers)
     wanted = settings.config.asr
-    ears = Ears(sessions, Mic(bus), detector, recogniser, Rule(wanted.end_of_turn_ms, wanted.adaptive))
+    rule, ahead = Rule(wanted.end_of_turn_ms, wanted.adaptive), wanted.ahead and recogniser.parallel
+    ears = Ears(sessions, Mic(bus), detector, recogniser, rule, ahead)
     attended = Calls(work, ears, lambda session: Attend(bus.work, session, delivery.me), settings.calls)
     calls.attach(delivery, attended)
     return Service(

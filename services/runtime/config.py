@@ -147,6 +147,8 @@ class Listening(Part):
     """Silence that ends an utterance."""
     adaptive: bool = True
     """Wait shorter or longer, from 300 to 1500 ms, as the words so far and the speaker's own pauses suggest."""
+    ahead: bool = True
+    """Ask the engine at the first likely end, 250 ms into a silence; in vain where the caller goes on."""
 
 
 class Daily(Part):

@@ -48,13 +48,14 @@ class Worker:
     bus: Bus
     recogniser: Scripted = field(default_factory=lambda: Scripted(["one", "two", "three", "four"]))
     most: int = 16
+    ahead: bool = False
 
     @asynccontextmanager
     async def listening(self) -> AsyncGenerator["Worker"]:
         """Until the end of the block, where it is told to end."""
         work = Work(self.bus.work)
         self.delivery = Delivery(self.bus, work, "asr")
-        ears = Ears(Sessions(self.bus), Mic(self.bus), ScriptedDetector, self.recogniser, FIXED)
+        ears = Ears(Sessions(self.bus), Mic(self.bus), ScriptedDetector, self.recogniser, FIXED, self.ahead)
         self.calls = Calls(work, ears, lambda session: Attend(self.bus.work, session, self.delivery.me), self.most)
         calls_module.attach(self.delivery, self.calls)
         await self.delivery.start()
@@ -210,9 +211,11 @@ class Slow(Scripted):
     def __init__(self, texts: list[str]) -> None:
         super().__init__(texts)
         self.begun, self.go = asyncio.Event(), asyncio.Event()
+        self.asked = 0
 
     async def recognise(self, pcm16k: bytes, language: str) -> str:
         self.begun.set()
+        self.asked += 1
         await self.go.wait()
         return await super().recognise(pcm16k, language)
 
@@ -264,6 +267,80 @@ async def test_an_engine_that_fails(
     assert told.code is code
     assert (first.text, second.text) == ("", "well again")
     assert 0 < first.until_sample < second.until_sample
+
+
+PAUSE = sound((True, 640), (False, 320), (True, 640), (False, 800))
+"""One utterance with a pause in it."""
+
+
+async def test_a_text_is_asked_for_ahead(bus: Bus) -> None:
+    """The engine is asked while the end is waited for, and once: its text is told as soon as the end is decided."""
+    caller, slow = Caller(bus, "call-a"), Slow(["one", "two"])
+    async with Worker(bus, slow, ahead=True).listening():
+        await caller.order()
+        await caller.say(ONE[: -2 * 16 * 500], fast=True)
+        await slow.begun.wait()
+        slow.go.set()
+        while not slow.heard:
+            await asyncio.sleep(0.01)
+        assert await caller.finals() == []
+        await caller.say(ONE[-2 * 16 * 500 :], fast=True)
+        (final,) = await caller.heard(1)
+    assert final.text == "one"
+    assert final.until_sample == (30 + 16) * 512
+    assert [len(heard) // 1_024 for heard in slow.heard] == [30 + 8]
+
+
+async def test_a_text_that_was_asked_for_in_vain(bus: Bus) -> None:
+    """Who goes on after a pause is heard to his end: what the engine said, or failed of, in the pause is told to nobody."""
+    caller = Caller(bus, "call-a")
+
+    class Hasty(Scripted):
+        async def recognise(self, pcm16k: bytes, language: str) -> str:
+            text = await super().recognise(pcm16k, language)
+            if len(self.heard) == 1:
+                raise Failure(Code.ENGINE_BROKEN, "not in a pause")
+            return text
+
+    hasty = Hasty(["half", "whole"])
+    async with Worker(bus, hasty, ahead=True).listening():
+        await caller.order()
+        await caller.say(PAUSE, fast=True)
+        (final,) = await caller.heard(1)
+        told = await caller.messages()
+    assert final.text == "whole"
+    assert [one for one in told if isinstance(one, Failed)] == []
+    assert [len(heard) // 1_024 for heard in hasty.heard] == [28, 58]
+
+
+async def test_an_engine_that_fails_ahead(bus: Bus) -> None:
+    """It is told once, when the utterance is over, and the call goes on."""
+    caller = Caller(bus, "call-a")
+    broken = Scripted(failure=Failure(Code.ENGINE_MISSING, "start the engine"))
+    async with Worker(bus, broken, ahead=True).listening():
+        await caller.order()
+        await caller.say(ONE + ONE, fast=True)
+        await caller.heard(2)
+        told = [one for one in await caller.messages() if not isinstance(one, VoiceBegan)]
+    assert kinds(told) == ["Failed", "Transcribed!"] * 2
+
+
+async def test_an_engine_that_is_asked_too_often(bus: Bus) -> None:
+    """While two texts are asked for and do not come no third is asked for ahead; every text comes all the same."""
+    caller, slow = Caller(bus, "call-a"), Slow([])
+    async with Worker(bus, slow, ahead=True).listening():
+        await caller.order()
+        await caller.say(sound(*[(True, 320), (False, 320)] * 4, (True, 320), (False, 300)), fast=True)
+        await caller.until(lambda told: "VoiceBegan" in kinds(told))
+        await slow.begun.wait()
+        while slow.asked != call_module.AHEAD:
+            await asyncio.sleep(0.01)
+        await caller.say(bytes(16 * 2 * 500), fast=True)
+        slow.go.set()
+        (final,) = await caller.heard(1)
+    assert slow.asked == call_module.AHEAD + 1
+    assert final.text == f"something of {len(slow.heard[-1]) / 32_000:.1f} seconds"
+    assert len(slow.heard[-1]) // 1_024 == (final.until_sample - int(final.utterance.rpartition("-")[2])) // 512
 
 
 async def test_words_that_fail_harm_nothing(bus: Bus) -> None:

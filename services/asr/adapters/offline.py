@@ -104,6 +104,7 @@ class Offline:
 
     name = "offline (pocketsphinx, English only, experimental)"
     languages = ("en",)
+    parallel = False
 
     def __init__(self, **options: str) -> None:
         """`options` are pocketsphinx's own, as `hmm`: the folder of another acoustic model."""

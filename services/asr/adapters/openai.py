@@ -46,6 +46,7 @@ class OpenAIEars:
     name = "openai"
     languages = ("zh", "en", "ja", "ko", "yue", "de", "fr", "es", "it", "pt", "ru")
     """What models of this kind have in common; most know many more."""
+    parallel = True
 
     def __init__(self, options: Options) -> None:
         hide(options.key)

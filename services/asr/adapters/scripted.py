@@ -22,6 +22,8 @@ class Scripted:
 
     name = "scripted"
     languages = ("zh", "en")
+    parallel = False
+    """Each of its texts is heard once."""
 
     def __init__(self, texts: Sequence[str] = (), *, failure: Failure | None = None, missing: str = "") -> None:
         self._texts = list(texts)

@@ -24,6 +24,8 @@ CUT_FRAMES = 10_000 // FRAME_MS
 PARTIAL_FRAMES = -(-300 // FRAME_MS)
 LONGEST_GAP = 2 * HEARD_RATE
 """A gap is heard as silence for so many samples, more than ends any utterance; the rest of it is passed over."""
+HUSH_FRAMES = -(-250 // FRAME_MS)
+"""A silence that is so long is more likely the end than not; a shorter one is as often within a sentence."""
 STALL_MS = 250
 """What is later than this has stopped coming; clients send each 100 ms or more often, and networks are not even."""
 LEAP = 10 * HEARD_RATE
@@ -51,6 +53,14 @@ class Partial:
 
 
 @dataclass(frozen=True)
+class Hush:
+    """The voice has been silent for a while, so that this may be the whole utterance."""
+
+    start_sample: int
+    pcm: bytes
+
+
+@dataclass(frozen=True)
 class Utterance:
     """What somebody said, to its end."""
 
@@ -59,9 +69,11 @@ class Utterance:
     pcm: bytes
     ended_ms: int
     """The time of the frame from the microphone that its last voiced sample came with."""
+    hushed: bool = False
+    """The last `Hush` was its end: nothing but silence came after it."""
 
 
-Event = Began | Partial | Utterance
+Event = Began | Partial | Hush | Utterance
 
 
 class Attendance:
@@ -131,6 +143,7 @@ class Attendance:
         self._start = frame
         self._told = 0
         """Frames of the utterance that partials were made of."""
+        self._hushed = False
         self._words = ""
 
     def _take(self, pcm: bytes, ms: int) -> list[Event]:
@@ -157,10 +170,11 @@ class Attendance:
             return [self._ended_at(found.end - found.start, silent + 1)]
         if not pointer.speaking:
             return []
-        if not pointer.silent and silent * FRAME_MS >= PAUSE_MS:
-            self._pauses.append(silent * FRAME_MS)
+        if not pointer.silent:
+            self._hushed = False
+            self._pauses.extend([silent * FRAME_MS] if silent * FRAME_MS >= PAUSE_MS else [])
         long = len(self._kept) >= LONGEST_FRAMES and not pointer.silent
-        return self._cut() if long else self._partial()
+        return self._cut() if long else [*self._partial(), *self._hush()]
 
     def _began(self, found: BeganFrame) -> list[Event]:
         self._start = self._base + found.frame
@@ -176,6 +190,13 @@ class Attendance:
         pcm = b"".join(frame for frame, _ in list(self._kept)[self._told :])
         self._told = len(self._kept)
         return [Partial(self._start * FRAME_SAMPLES, pcm)]
+
+    def _hush(self) -> list[Event]:
+        """Once in each silence."""
+        if self._hushed or self._pointer.silent < HUSH_FRAMES:
+            return []
+        self._hushed = True
+        return [Hush(self._start * FRAME_SAMPLES, b"".join(frame for frame, _ in self._kept))]
 
     def _cut(self) -> list[Event]:
         """The utterance up to the quietest place of its last seconds; the next one begins there."""
@@ -209,7 +230,7 @@ class Attendance:
         kept = list(self._kept)[:length]
         until = (self._start + length) * FRAME_SAMPLES
         pcm = b"".join(frame for frame, _ in kept)
-        return Utterance(self._start * FRAME_SAMPLES, until, pcm, kept[length - silent - 1][1])
+        return Utterance(self._start * FRAME_SAMPLES, until, pcm, kept[length - silent - 1][1], self._hushed)
 
     def _wait(self) -> int:
         return wait_ms(self._rule, self._pauses, self._words, len(self._kept) * FRAME_MS)

@@ -36,6 +36,11 @@ class Recogniser(Protocol):
         """What it understands, as `zh` and `en`."""
         ...
 
+    @property
+    def parallel(self) -> bool:
+        """It hears several clips side by side: one that is asked for in vain holds up no other."""
+        ...
+
     async def recognise(self, pcm16k: bytes, language: str) -> str:
         """What is said in s16le mono at `HEARD_RATE`; '' for silence. `language` is a hint, '' if unknown.
 

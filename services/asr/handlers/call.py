@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from services.asr.core.attendance import Attendance, Began, Event, Partial, Utterance
+from services.asr.core.attendance import Attendance, Began, Event, Hush, Partial, Utterance
 from services.asr.core.patience import Rule
 from services.asr.core.pcm import FRAME_BYTES
 from services.asr.core.ports import Detector, Hearing, Recogniser
@@ -28,6 +28,8 @@ BACKLOG = 64
 """So many frames of the microphone wait to be heard before no more are read."""
 UNHEARD = 8
 """So many utterances wait to be recognised before no more is listened to."""
+AHEAD = 2
+"""So many texts are asked for ahead at the same time: of a pause, and of the next one where the engine is slow."""
 SLICE_BYTES = FRAME_BYTES
 """Listened to at a time, 1 ms of processor: what is heard in it is told before the next one is listened to.
 
@@ -45,6 +47,23 @@ class Ears:
     """A new one, which has heard nothing."""
     recogniser: Recogniser
     rule: Rule
+    ahead: bool = False
+    """Ask the recogniser as soon as an utterance may be over."""
+
+
+Found = str | Failure
+"""What was said, or why it is not known."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """An utterance on its way to its text."""
+
+    what: Utterance
+    decided_ms: int
+    """When it was known that it is over."""
+    found: asyncio.Task[Found] | None
+    """Its text, if it was asked for ahead."""
 
 
 class Call:
@@ -55,8 +74,11 @@ class Call:
         self._line = line
         self._language = language
         self._frames: asyncio.Queue[MicItem] = asyncio.Queue(BACKLOG)
-        self._said: asyncio.Queue[tuple[Utterance, int]] = asyncio.Queue(UNHEARD)
-        """Each with the time at which its end was decided."""
+        self._said: asyncio.Queue[Said] = asyncio.Queue(UNHEARD)
+        self._ahead: asyncio.Task[Found] | None = None
+        """Of the utterance that is open, if it may be over."""
+        self._asked: set[asyncio.Task[Found]] = set()
+        """All that was asked ahead and is not answered yet."""
         self._heard = Attendance(0, ears.detector, ears.rule)
         self._follower: asyncio.Task[None] | None = None
         self._more: asyncio.Queue[bytes] = asyncio.Queue()
@@ -77,6 +99,10 @@ class Call:
                     task.cancel()
         except* LeaseLostError:
             lost = True  # raised in here it would be a group again
+        finally:
+            for asked in self._asked:
+                asked.cancel()
+            await asyncio.gather(*self._asked, return_exceptions=True)
         if lost:
             raise LeaseLostError
 
@@ -114,7 +140,7 @@ class Call:
             await asyncio.sleep(0)
 
     async def _handle(self, events: list[Event], group: asyncio.TaskGroup) -> None:
-        said: list[tuple[Utterance, int]] = []
+        said: list[Said] = []
         for event in events:
             match event:
                 case Began():
@@ -122,12 +148,22 @@ class Call:
                     await self._line.tell(VoiceBegan(utterance=self._name(event), at_sample=event.at_sample))
                 case Partial():
                     self._more.put_nowait(event.pcm)
+                case Hush():
+                    self._ask(event)
                 case Utterance():
                     decided_ms = now_ms()
                     await self._unfollow()
-                    said.append((event, decided_ms))
+                    said.append(Said(event, decided_ms, self._ahead if event.hushed else None))
         for utterance in said:
             await self._said.put(utterance)  # after it is told that the caller speaks on, where he does
+
+    def _ask(self, hush: Hush) -> None:
+        """Ask for the text of what may be over: an answer that is not wanted then is left to come and passed over."""
+        self._ahead = None
+        if self._ears.ahead and len(self._asked) < AHEAD:
+            self._ahead = asyncio.ensure_future(self._recognised(hush.pcm))
+            self._asked.add(self._ahead)
+            self._ahead.add_done_callback(self._asked.discard)
 
     def _name(self, event: Event) -> str:
         return f"{self._line.session}-{event.start_sample}"
@@ -165,27 +201,29 @@ class Call:
     async def _recognise(self) -> None:
         """The text of every utterance, in order."""
         while True:
-            said, decided_ms = await self._said.get()
-            text = self._text(said, await self._recognised(said.pcm), final=True)
-            ended = {"until_sample": said.until_sample, "ended_ms": said.ended_ms, "decided_ms": decided_ms}
+            said = await self._said.get()
+            found = await (said.found or self._recognised(said.what.pcm))
+            if isinstance(found, Failure):
+                await self._line.tell(failed(found))
+                found = ""
+            text, until = self._text(said.what, found, final=True), said.what.until_sample
+            ended = {"until_sample": until, "ended_ms": said.what.ended_ms, "decided_ms": said.decided_ms}
             await self._line.tell(text.model_copy(update=ended))
             self._said.task_done()
 
-    async def _recognised(self, pcm: bytes) -> str:
-        """What was said; '' where the engine failed, which the session is told: the call goes on."""
+    async def _recognised(self, pcm: bytes) -> Found:
+        """What was said; where the engine failed, the failure: the call goes on."""
         try:
             async with asyncio.timeout(RECOGNISE_S):
                 return await self._ears.recogniser.recognise(pcm, self._language)
-        except Failure as error:
-            failure = error
+        except Failure as failure:
+            return failure
         except TimeoutError:
             name = self._ears.recogniser.name
-            failure = Failure(Code.ENGINE_SILENT, f"{name} did not answer for {RECOGNISE_S:.0f} s; please say it again")
+            return Failure(Code.ENGINE_SILENT, f"{name} did not answer for {RECOGNISE_S:.0f} s; please say it again")
         except Exception as error:
             log.exception("a recogniser broke", session=self._line.session)
-            failure = Failure(Code.INTERNAL, f"{type(error).__name__}: {error}")
-        await self._line.tell(failed(failure))
-        return ""
+            return Failure(Code.INTERNAL, f"{type(error).__name__}: {error}")
 
     def _text(self, event: Event, text: str, *, final: bool) -> Transcribed:
         language = self._language or (words.language(text) if text else "")

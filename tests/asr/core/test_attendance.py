@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.asr.adapters.scripted import ScriptedDetector
-from services.asr.core.attendance import CUT_FRAMES, LONGEST_FRAMES, Attendance, Began, Event, Partial, Utterance
+from services.asr.core.attendance import CUT_FRAMES, LONGEST_FRAMES, Attendance, Began, Event, Hush, Partial, Utterance
 from services.asr.core.patience import Rule
 from services.asr.core.pcm import FRAME_BYTES, FRAME_MS, FRAME_SAMPLES, HEARD_RATE
 
@@ -38,6 +38,12 @@ def whole(pcm: bytes, start: int = 0, rule: Rule = FIXED, at: int = 0) -> list[E
     """What is heard in it at once, and then nothing comes."""
     heard = attend(start, rule)
     return heard.feed(at, pcm, 1) + heard.stalled(2_000)
+
+
+def voices(pcm: bytes) -> list[bool]:
+    """Whether there is a voice, frame by frame."""
+    detector = ScriptedDetector()
+    return [bool(detector.probability(pcm[at : at + FRAME_BYTES])) for at in range(0, len(pcm), FRAME_BYTES)]
 
 
 def utterances(events: list[Event]) -> list[Utterance]:
@@ -83,23 +89,34 @@ def test_who_takes_over_hears_the_same(scene: list[tuple[bool, int]]) -> None:
 
 @given(SCENES)
 def test_events_are_in_order(scene: list[tuple[bool, int]]) -> None:
-    """Each begins, then is told; it lies where it says, after the one before; partials are of it, each 300 ms or more."""
+    """Each begins, then is told; it lies where it says, after the one before; partials are of it, each 300 ms or more.
+
+    Each silence of 250 ms in it is told as a hush, with all of it so far; the last one is its end if no voice comes after.
+    """
     pcm = sound(*scene)
-    open_, done, parts = None, 0, list[bytes]()
+    open_, done, parts, hush = None, 0, list[bytes](), None
     for event in whole(pcm):
         match event:
             case Began():
                 assert open_ is None
                 assert done <= event.start_sample <= event.at_sample
-                open_, parts = event, []
+                open_, parts, hush = event, [], None
             case Partial():
                 assert open_
                 assert event.start_sample == open_.start_sample
                 assert len(event.pcm) >= 300 * HEARD_RATE // 1_000 * 2
                 parts.append(event.pcm)
+            case Hush():
+                assert open_
+                assert event.start_sample == open_.start_sample
+                assert not any(voices(event.pcm)[-8:])
+                assert any(voices(event.pcm)[-9:])
+                hush = event.pcm
             case Utterance():
                 assert open_
                 assert event.start_sample == open_.start_sample
+                assert event.hushed == (hush is not None and not any(voices(event.pcm)[len(hush) // FRAME_BYTES :]))
+                assert hush is None or event.pcm.startswith(hush)
                 assert event.pcm.startswith(b"".join(parts))
                 assert event.pcm == pcm[event.start_sample * 2 : event.until_sample * 2]
                 open_, done = None, event.until_sample
@@ -112,9 +129,9 @@ def test_a_voice() -> None:
     heard, events = attend(), list[Event]()
     for number, at in enumerate(range(0, len(pcm), FRAME_BYTES)):
         events += heard.feed(at // 2, pcm[at : at + FRAME_BYTES], number)
-    began, *partials, said = events
+    began, *others, said = events
     assert began == Began(22 * FRAME_SAMPLES, 32 * FRAME_SAMPLES)
-    assert [type(event) for event in partials] == [Partial] * 5
+    assert [type(event) for event in others] == [Partial] * 4 + [Hush, Partial]
     assert isinstance(said, Utterance)
     assert (said.start_sample, said.until_sample, said.ended_ms) == (22 * 512, (32 + 30 + 16) * 512, 61)
 
@@ -136,7 +153,7 @@ def test_a_long_gap() -> None:
     heard, far = attend(), 7 * 3_600 * HEARD_RATE + 77
     loud = sound((True, 800))
     first = heard.feed(0, loud, 1) + heard.feed(far, loud, 2)
-    assert [type(event) for event in first if not isinstance(event, Partial)] == [Began, Utterance, Began]
+    assert [type(event) for event in first if not isinstance(event, Partial)] == [Began, Hush, Utterance, Began]
     assert heard.position == far + len(loud) // 2
     (_, said) = utterances(first + heard.stalled(500))
     assert far - FRAME_SAMPLES < said.start_sample <= far
