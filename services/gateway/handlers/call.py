@@ -30,10 +30,13 @@ PER_MS = HEARD_RATE // 1_000
 ORDER_MS = 1_000
 """An order to listen is given anew after this time."""
 
-# KEYS asked, turns; ARGV the turn as JSON, the same encoded for the stream, seconds kept; what was asked before, or nothing
+# KEYS asked, turns, epoch; ARGV the turn as JSON, the same encoded for the stream, seconds kept, its epoch;
+# what was asked before, the session's epoch if it is another, or nothing
 ASK = """
 local asked = redis.call('GET', KEYS[1])
 if asked then return asked end
+local epoch = redis.call('GET', KEYS[3]) or '0'
+if epoch ~= ARGV[4] then return tonumber(epoch) end
 redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[3])
 redis.call('XADD', KEYS[2], '*', '__data__', ARGV[2])
 return false
@@ -61,6 +64,8 @@ class BusLine:
         self._scripts = Scripts(bus.work)
         self._sessions = Sessions(bus)
         self._mic = Mic(bus)
+        self._epoch = 0
+        """The session's, as far as it is known here: asking finds out."""
         self._look_ms = 0
         self._order_ms = 0
         self._asked_ms = now_ms()
@@ -95,7 +100,7 @@ class BusLine:
                 case Ask():
                     await self._ask(order)
                 case Interrupt(by=by):
-                    await self._sessions.interrupt(self._work, self._session, by)
+                    self._epoch = await self._sessions.interrupt(self._work, self._session, by)
                 case Tell(message=message):
                     await self._sessions.publish(self._session, message)
 
@@ -124,15 +129,24 @@ class BusLine:
 
         The kill switch is asked for last, when the session is there to be found by who throws it.
         """
-        request = self._request(ask, await self._work.epoch(self._session))
-        keys = [streams.ASKED.of(ask.key), streams.TURNS.key()]
-        args = [request.to_json(), envelope.encode(request), streams.TURN_KEPT_S]
-        if before := await self._scripts.run(ASK, keys, args):
-            request = TurnRequested.from_json(before)
-        await self._sessions.air(request)
+        await self._sessions.air(await self._asked(ask))
         if await self._bus.work.exists(streams.SILENCE):
             await self._sessions.interrupt(self._work, self._session, "silence")
             raise Failure(Code.BUSY, "an operator has silenced the show; try again when it goes on", retryable=True)
+
+    async def _asked(self, ask: Ask) -> TurnRequested:
+        """The turn that is asked for by now. No question for the epoch goes before: as a rule it is known."""
+        keys = [streams.ASKED.of(ask.key), streams.TURNS.key(), streams.EPOCH.of(self._session)]
+        while True:
+            request = self._request(ask, self._epoch)
+            args = [request.to_json(), envelope.encode(request), streams.TURN_KEPT_S, self._epoch]
+            match await self._scripts.run(ASK, keys, args):
+                case None:
+                    return request
+                case int(epoch):
+                    self._epoch = epoch
+                case before:
+                    return TurnRequested.from_json(before)
 
     def _request(self, ask: Ask, epoch: int) -> TurnRequested:
         config = ask.config
