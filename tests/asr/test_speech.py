@@ -7,9 +7,9 @@ import pytest
 
 from services.asr.adapters.offline import SileroDetector
 from services.asr.adapters.scripted import ScriptedDetector
-from services.asr.core.attendance import Attendance, Began, Event, Partial, Utterance
+from services.asr.core.attendance import HUSH_FRAMES, Attendance, Began, Event, Partial, Utterance
 from services.asr.core.endpoint import Endpointer
-from services.asr.core.gate import Gate
+from services.asr.core.gate import LINGER_FRAMES, Gate
 from services.asr.core.patience import Rule
 from services.asr.core.pcm import HEARD_RATE, frames
 from tests.asr.speech import hiss, mixed, silence, speech
@@ -49,9 +49,8 @@ async def test_a_voice_is_told_within_150_ms(text: str, voice: str, noise: int) 
 async def test_sparing_the_detector_changes_no_decision(text: str, voice: str, noise: int) -> None:
     """Utterances begin and end at the same frames as if every frame had been looked at, whatever lies under them."""
     said = await speech(text, voice)
-    pcm = mixed(
-        silence(2_500) + said + silence(3_000) + said + silence(700) + said + silence(1_200), hiss(9_000, noise)
-    )
+    pauses = [silence(ms) + said for ms in (2_500, 3_000, 700, 300, 400, 470)]
+    pcm = mixed(b"".join(pauses) + silence(1_200), hiss(9_000, noise))
     asked: list[bool] = []
 
     class Counting(SileroDetector):
@@ -59,9 +58,10 @@ async def test_sparing_the_detector_changes_no_decision(text: str, voice: str, n
             asked.append(True)
             return super().probability(frame)
 
-    gate, bare, gated, plain = Gate(Counting()), SileroDetector(), Endpointer(), Endpointer()
+    gate, bare, gated, plain = Gate(Counting), SileroDetector(), Endpointer(), Endpointer()
     for frame in frames(pcm):
-        spared = gated.feed(gate.probability(frame, speaking=gated.speaking))
+        linger = LINGER_FRAMES if not gated.speaking else 0 if gated.silent >= HUSH_FRAMES else None
+        spared = gated.feed(gate.probability(frame, linger=linger))
         assert spared == plain.feed(bare.probability(frame))
     assert (len(asked) < len(pcm) // 1_024) == (noise <= 30)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from services.asr.core.endpoint import PREROLL_MS, START_FRAMES, Endpointer
 from services.asr.core.endpoint import Began as BeganFrame
-from services.asr.core.gate import Gate
+from services.asr.core.gate import LINGER_FRAMES, Gate
 from services.asr.core.patience import PAUSE_MS, PAUSES, RESUMED_MS, Rule, wait_ms
 from services.asr.core.pcm import FRAME_BYTES, FRAME_MS, FRAME_SAMPLES, HEARD_RATE
 from services.asr.core.ports import Detector
@@ -137,7 +137,7 @@ class Attendance:
         self._base = frame
         """The first frame that the endpointer heard."""
         self._heard = 0
-        self._pointer, self._gate = Endpointer(), Gate(self._make())
+        self._pointer, self._gate = Endpointer(), Gate(self._make)
         self._kept: deque[tuple[bytes, int]] = deque(maxlen=_PREROLL_FRAMES)
         """The last frames and when they came, to the newest one; while somebody speaks, all since the beginning."""
         self._start = frame
@@ -163,7 +163,8 @@ class Attendance:
         silent = pointer.silent
         if pointer.speaking:
             pointer.silence_ms = self._wait()
-        found = pointer.feed(self._gate.probability(frame, speaking=pointer.speaking))
+        linger = LINGER_FRAMES if not pointer.speaking else 0 if self._hushed else None
+        found = pointer.feed(self._gate.probability(frame, linger=linger))
         if isinstance(found, BeganFrame):
             return self._began(found)
         if found:

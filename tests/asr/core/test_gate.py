@@ -23,8 +23,8 @@ class Counting:
 def test_silence_that_lasts_is_not_looked_at() -> None:
     """After two seconds of silence the answer is no, without asking."""
     detector = Counting()
-    gate = Gate(detector)
-    answers = [gate.probability(QUIET, speaking=False) for _ in range(LINGER_FRAMES + 50)]
+    gate = Gate(lambda: detector)
+    answers = [gate.probability(QUIET, linger=LINGER_FRAMES) for _ in range(LINGER_FRAMES + 50)]
     assert answers == [0.7] * LINGER_FRAMES + [0.0] * 50
     assert len(detector.heard) == LINGER_FRAMES
 
@@ -33,26 +33,38 @@ def test_silence_that_lasts_is_not_looked_at() -> None:
 def test_sound_that_comes_back_rises_from_silence(spared: int) -> None:
     """The detector hears the last of what it was spared first, then the sound; no frame twice."""
     detector = Counting()
-    gate, quiet = Gate(detector), [bytes([number]) + QUIET[1:] for number in range(LINGER_FRAMES + spared)]
+    gate, quiet = Gate(lambda: detector), [bytes([number]) + QUIET[1:] for number in range(LINGER_FRAMES + spared)]
     for frame in quiet:
-        gate.probability(frame, speaking=False)
-    assert gate.probability(LOUD, speaking=False) == 0.7
+        gate.probability(frame, linger=LINGER_FRAMES)
+    assert gate.probability(LOUD, linger=LINGER_FRAMES) == 0.7
     assert detector.heard[LINGER_FRAMES:] == [*quiet[-min(spared, WARM_FRAMES) :], LOUD]
 
 
 def test_short_silence_changes_nothing() -> None:
     """Silence between words is looked at."""
     detector = Counting()
-    gate, frames = Gate(detector), [LOUD, *[QUIET] * LINGER_FRAMES, LOUD]
+    gate, frames = Gate(lambda: detector), [LOUD, *[QUIET] * LINGER_FRAMES, LOUD]
     for frame in frames:
-        gate.probability(frame, speaking=False)
+        gate.probability(frame, linger=LINGER_FRAMES)
     assert detector.heard == frames
 
 
 def test_while_somebody_speaks_all_is_looked_at() -> None:
     """However quiet it is."""
     detector = Counting()
-    gate = Gate(detector)
+    gate = Gate(lambda: detector)
     for _ in range(100):
-        gate.probability(QUIET, speaking=True)
+        gate.probability(QUIET, linger=None)
     assert len(detector.heard) == 100
+
+
+def test_after_a_hush_silence_is_known_at_once() -> None:
+    """The first quiet frame is silence without asking; a loud one is looked at, with what was spared before it."""
+    detector = Counting()
+    gate = Gate(lambda: detector)
+    for frame in (LOUD, QUIET):
+        gate.probability(frame, linger=None)
+    assert [gate.probability(frame, linger=0) for frame in (QUIET, LOUD, QUIET, QUIET)] == [0.0, 0.7, 0.0, 0.0]
+    assert detector.heard == [LOUD, QUIET, QUIET, LOUD]
+    gate.probability(LOUD, linger=None)
+    assert detector.heard == [LOUD, QUIET, QUIET, LOUD, QUIET, QUIET, LOUD]
