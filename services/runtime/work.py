@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any, cast
 
 from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
 
 from services.contract import streams
 from services.contract.message import Message
@@ -165,18 +166,8 @@ class Work:
     async def answer(self, turn: str) -> Answer:
         """What is known of the turn's answer and its sound."""
         pipe = self._redis.pipeline(transaction=False)
-        pipe.hgetall(streams.ANSWER.of(turn))
-        pipe.hgetall(streams.SPOKEN.of(turn))
-        answer, spoken = await pipe.execute()
-        said = {_word(name): _word(value) for name, value in answer.items()}
-        ends = {_word(name): _word(value) for name, value in spoken.items()}
-        return Answer(
-            sentences={int(name): value for name, value in said.items() if name.isdigit()},
-            count=int(said["count"]) if "count" in said else None,
-            reason=said.get("reason", ""),
-            dropped=said.get("dropped", ""),
-            spoken={int(name): value for name, value in ends.items() if name.isdigit()},
-        )
+        look(pipe, turn)
+        return found(*await pipe.execute())
 
     async def epoch(self, session: str) -> int:
         """The session's epoch."""
@@ -191,6 +182,25 @@ class Work:
         epoch = int(await self._redis.incr(streams.EPOCH.of(session)))
         await self._redis.publish(streams.INTERRUPTS, f"{session} {epoch}")  # pyright: ignore[reportUnknownMemberType]  redis-py leaves **kwargs untyped
         return epoch
+
+
+def look(pipe: Pipeline, turn: str) -> None:
+    """Ask what is known of the turn's answer and its sound: two commands, whose answers are for `found`."""
+    pipe.hgetall(streams.ANSWER.of(turn))
+    pipe.hgetall(streams.SPOKEN.of(turn))
+
+
+def found(answer: dict[bytes, bytes], spoken: dict[bytes, bytes]) -> Answer:
+    """What is known of it."""
+    said = {_word(name): _word(value) for name, value in answer.items()}
+    ends = {_word(name): _word(value) for name, value in spoken.items()}
+    return Answer(
+        sentences={int(name): value for name, value in said.items() if name.isdigit()},
+        count=int(said["count"]) if "count" in said else None,
+        reason=said.get("reason", ""),
+        dropped=said.get("dropped", ""),
+        spoken={int(name): value for name, value in ends.items() if name.isdigit()},
+    )
 
 
 def _word(value: bytes | str | None) -> str:

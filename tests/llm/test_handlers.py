@@ -18,7 +18,7 @@ from services.llm.handlers.answers import answer_turn, attach
 from services.llm.handlers.desk import Desk
 from services.runtime import envelope
 from services.runtime.bus import Bus, ensure_group
-from services.runtime.config import Config
+from services.runtime.config import Config, Voice
 from services.runtime.delivery import Delivery, Job
 from services.runtime.sessions import Sessions
 from services.runtime.work import Answer, Entry, Fence, Verdict, Work
@@ -153,7 +153,8 @@ async def test_the_template_is_spoken_before_the_model_answers(house: House) -> 
 
 
 @pytest.mark.parametrize(
-    ("fields", "ahead"), [({"kind": "chat", "messages": []}, True), ({"kind": "call"}, True), ({}, False)]
+    ("fields", "ahead"),
+    [({"kind": "chat", "messages": []}, True), ({"kind": "call"}, False), ({"messages": []}, False)],
 )
 async def test_the_model_is_asked_while_work_is_asked(
     house: House,
@@ -161,34 +162,34 @@ async def test_the_model_is_asked_while_work_is_asked(
     fields: dict[str, Any],
     ahead: bool,  # noqa: FBT001  as below
 ) -> None:
-    """Where a person waits, the model need not wait for what is known of the turn; it is asked once."""
-    asked, release, look = list[int](), asyncio.Event(), house.work.answer
+    """Where a person waits who brings the history, the model need not wait for what is known of the turn; it is asked once."""
+    asked, release, look = list[int](), asyncio.Event(), house.desk.look
 
-    async def noting(turn: str) -> Answer:
-        if ahead and not asked:
+    async def noting(request: TurnRequested, voice: Voice) -> tuple[Answer, list[bytes]]:
+        if ahead:
             await asyncio.wait_for(release.wait(), 5)
         asked.append(len(house.model.asked))
-        return await look(turn)
+        return await look(request, voice)
 
     house.model.noticed = release.set
-    monkeypatch.setattr(house.work, "answer", noting)
+    monkeypatch.setattr(house.desk, "look", noting)
     await house.answer(**fields)
-    assert asked[0] == int(ahead)
+    assert asked == [int(ahead)]
     assert len(house.model.asked) == 1
     assert (await house.ended()).text == "好的。"
 
 
 async def test_a_turn_that_was_handed_back_is_not_answered_anew(house: House) -> None:
     """What was asked ahead is left when some of the answer was said before: the model is told what, and goes on."""
-    job = await house.order(kind="call")
+    job = await house.order(kind="chat", messages=[])
     known = SentenceReady.model_validate(
-        {"turn": "t1", "no": 1, "session": "room", "epoch": 0, "kind": "call", "index": 0, "text": "第一句。"}
+        {"turn": "t1", "no": 1, "session": "room", "epoch": 0, "kind": "chat", "index": 0, "text": "第一句。"}
         | {"speak": "第一句。", "voice": "anna", "deadline_ms": HOUR_MS}
     )
-    said = await house.work.say(job.entry, job.fence, 0, "第一句。", streams.speak("espeak", "call"), known)
+    said = await house.work.say(job.entry, job.fence, 0, "第一句。", streams.speak("espeak", "chat"), known)
     assert said is Verdict.OK
     await answer_turn(house.desk, job)
-    assert [sentence.text for sentence in await house.spoken(kind="call")] == ["第一句。", "好的。"]
+    assert [sentence.text for sentence in await house.spoken(kind="chat")] == ["第一句。", "好的。"]
     assert (await house.ended()).text == "第一句。好的。"
     assert "第一句。" in str(house.model.asked[-1])
     assert house.model.closed.is_set()

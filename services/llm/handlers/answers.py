@@ -47,17 +47,20 @@ class Run:
     before: str = ""
     raw: str = ""
     since: str = "-"
+    lines: list[bytes] = field(default_factory=list[bytes])
+    """Of the session's history."""
     settled: list[memory.Past] = field(default_factory=list[memory.Past])
     """Of earlier turns, what is written down with this one: the model is not kept waiting for it."""
     ahead: Ahead[str] | None = None
     """What the model answers if nothing was said of the turn before; None once it is known that something was."""
 
     def hurry(self) -> None:
-        """Where a person waits, ask the model while it is looked up whether somebody else began to answer."""
+        """Where a person waits whose history is known, ask the model while work is asked what is known of the turn."""
         request = self.job.message
         plan = turns.plan(request.ask, request.say)
         late = turns.late(request.deadline_ms, self.desk.clock(), 0)
-        if plan.asks and request.kind != "room" and self.job.delivery == 1 and not late:
+        alone = request.messages is not None and request.kind != "room" and self.job.delivery == 1
+        if plan.asks and alone and not late:
             self.ahead = Ahead(_deltas(self, plan))
 
     async def begun(self, known: Answer) -> list[str]:
@@ -158,8 +161,7 @@ async def answer_turn(desk: Desk, job: Job[TurnRequested]) -> None:
     run.hurry()
     try:
         await asyncio.sleep(0)  # what was asked ahead goes out first
-        # The engine is looked up for the first sentence, which then need not wait for it.
-        known, _ = await asyncio.gather(desk.work.answer(job.message.turn), desk.engine(run.voice))
+        known, run.lines = await desk.look(job.message, run.voice)
         said = await run.begun(known)
         if known.count is not None:
             run.raw = "".join(said)
@@ -241,7 +243,7 @@ async def _messages(run: Run, plan: turns.Plan) -> list[prompt.Chat]:
         quoted=request.spoken == "quoted",
         emotions=tuple(run.voice.references),
     )
-    pasts, run.settled = await recall(run.desk, request) if request.messages is None else ([], [])
+    pasts, run.settled = await recall(run.desk, request, run.lines) if request.messages is None else ([], [])
     history = memory.messages(pasts)
     return prompt.build(who, request.ask, history=history, own=request.messages, said="".join(plan.said))
 

@@ -1,5 +1,7 @@
 """What was said in a session before: read as it was heard, written down as it is settled."""
 
+from collections.abc import Sequence
+
 from services.contract import streams
 from services.contract.ingest import TurnRequested
 from services.llm.core import memory
@@ -7,9 +9,13 @@ from services.llm.handlers.desk import Desk
 from services.runtime.work import Answer
 
 
-async def recall(desk: Desk, request: TurnRequested) -> tuple[list[memory.Past], list[memory.Past]]:
-    """Earlier turns of the session as they were heard, and those of them that are settled now and not written down."""
-    lines = await desk.bus.work.lrange(streams.HISTORY.of(request.session), 0, -1)
+async def recall(
+    desk: Desk, request: TurnRequested, lines: Sequence[bytes]
+) -> tuple[list[memory.Past], list[memory.Past]]:
+    """Earlier turns of the session as they were heard, and those of them that are settled now and not written down.
+
+    `lines` are those of its history.
+    """
     pasts, settled = list[memory.Past](), list[memory.Past]()
     for past in memory.load(lines)[-memory.TURNS :]:
         if past.turn == request.turn:
