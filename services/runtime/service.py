@@ -1,6 +1,7 @@
 """How a service runs: one process from its settings to its drain."""
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -109,6 +110,7 @@ async def serve(service: Service) -> int:
             await service.delivery.start()
         _appear(service)
         tasks = [asyncio.ensure_future(loop()) for loop in [*service.loops, *_own_loops(service)]]
+        _settle()
         log.info("started", health_port=port)
         ended = asyncio.ensure_future(stop.wait())
         await asyncio.wait([ended, *tasks], return_when=asyncio.FIRST_COMPLETED)
@@ -120,6 +122,12 @@ async def serve(service: Service) -> int:
         server.shutdown()
         note.unlink(missing_ok=True)
         log.info("stopped")
+
+
+def _settle() -> None:
+    """Leave what was made at the start out of all collections: to look through it stops the process for 20 to 30 ms."""
+    gc.collect()
+    gc.freeze()
 
 
 def _own_loops(service: Service) -> list[Callable[[], Awaitable[None]]]:
