@@ -1,6 +1,6 @@
 """What OnAir adds to a call: end of speech → first sound of the answer, less the wait for its end and the engines.
 
-python -m bench.call [--turns 40] [--calls 10] [--interrupts N] [--frame-ms 32] [--json FILE]
+python -m bench.call [--turns 40] [--calls 10] [--interrupts N] [--frame-ms 32] [--noise 0] [--json FILE]
 """
 
 import argparse
@@ -76,6 +76,7 @@ class Book:
     delays: Delays
     bus: Bus
     frame_ms: int
+    noise: int = 0
     turns: list[Turn] = field(default_factory=list[Turn])
     barges: list[Barge] = field(default_factory=list[Barge])
     read: dict[str, str] = field(default_factory=dict[str, str])
@@ -101,7 +102,7 @@ async def talk(book: Book, sid: str, turns: int, ask: bytes) -> None:
     """One call: each answer is heard to its end, at once."""
     chance = random.Random(sid)
     await asyncio.sleep(chance.random())  # people do not call in step
-    async with phone(book.place.url, sid, book.frame_ms) as caller:
+    async with phone(book.place.url, sid, book.frame_ms, book.noise) as caller:
         for at in range(turns + WARM):
             await asyncio.sleep(chance.uniform(*REST_S))
             said = caller.say(ask, chance)
@@ -139,7 +140,7 @@ async def barge(book: Book, sid: str, times: int, ask: bytes, meant: bytes) -> N
     """One call whose answers are all interrupted, each by the question for the next one."""
     chance = random.Random(sid)
     await asyncio.sleep(chance.random())  # people do not call in step
-    async with phone(book.place.url, sid, book.frame_ms) as caller:
+    async with phone(book.place.url, sid, book.frame_ms, book.noise) as caller:
         await asyncio.sleep(chance.uniform(*REST_S))
         caller.say(ask, chance)
         for _ in range(times):
@@ -195,14 +196,16 @@ async def run(given: argparse.Namespace) -> dict[str, Any]:
         for calls, turns in ({1: given.turns} | many).items():
             if not given.turns:
                 break
-            book, name = Book(place, Delays(), bus, given.frame_ms), f"{calls} call{'s' if calls > 1 else ''} at once"
+            book = Book(place, Delays(), bus, given.frame_ms, given.noise)
+            name = f"{calls} call{'s' if calls > 1 else ''} at once"
             before, began = place.cpu_s(), time.monotonic()
             await asyncio.gather(*(talk(book, f"talk-{calls}-{at}", turns, ask) for at in range(calls)))
             used = sum(place.cpu_s().values()) - sum(before.values())
             told_turns(name, book, used / (time.monotonic() - began))
             figures[name] = [vars(turn) for turn in book.turns]
         if given.interrupts:
-            book, each = Book(place, Delays(), bus, given.frame_ms), -(-given.interrupts // given.calls)
+            book = Book(place, Delays(), bus, given.frame_ms, given.noise)
+            each = -(-given.interrupts // given.calls)
             await asyncio.gather(*(barge(book, f"barge-{at}", each, ask, meant) for at in range(given.calls)))
             figures["stale"] = not told_barges(f"{given.calls} calls at once", book)
             figures["interrupts"] = [vars(one) for one in book.barges]
@@ -221,6 +224,9 @@ def main() -> int:
         type=int,
         default=32,
         help="of the microphone (default 32, as OnAir's own clients send; the original one sends 100)",
+    )
+    parser.add_argument(
+        "--noise", type=int, default=0, help="loudest sample of a hiss under it all (default 0; 33: -65 dB)"
     )
     parser.add_argument("--json", type=Path, help="write the figures there too")
     given = parser.parse_args()

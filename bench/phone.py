@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
 
 from services.asr.adapters.soxr import resample
@@ -44,6 +45,8 @@ class Phone:
 
     socket: ClientConnection
     frame: int
+    noise: int = 0
+    """The loudest sample of the hiss under all that is sent."""
     sent: list[int] = field(default_factory=list[int])
     _inbox: asyncio.Queue[Got] = field(default_factory=asyncio.Queue[Got])
     _pcm: bytes = b""
@@ -83,21 +86,24 @@ class Phone:
 
     async def microphone(self) -> None:
         """What is said, and silence for ever."""
-        loop, size = asyncio.get_running_loop(), 2 * self.frame
+        loop, size, hiss = asyncio.get_running_loop(), 2 * self.frame, np.random.default_rng(1)
         began = loop.time()
         while True:
             await asyncio.sleep(began + (len(self.sent) + 1) * self.frame / HEARD_RATE - loop.time())
             pcm, self._pcm = self._pcm[:size].ljust(size, b"\0"), self._pcm[size:]
+            if self.noise:
+                heard = samples(pcm) + hiss.integers(-self.noise, self.noise + 1, self.frame)
+                pcm = np.clip(heard, -32_768, 32_767).astype("<i2").tobytes()
             self.sent.append(time.monotonic_ns())
             await self.socket.send(framed(SOUND, pcm))
 
 
 @asynccontextmanager
-async def phone(url: str, sid: str, frame_ms: int) -> AsyncGenerator[Phone]:
+async def phone(url: str, sid: str, frame_ms: int, noise: int = 0) -> AsyncGenerator[Phone]:
     """A call of its own whose client plays a stream and may interrupt."""
     where = f"ws://{urlsplit(url).netloc}/api/live_voice_call/chat?sid={sid}"
     async with connect(where, proxy=None, max_size=None, compression=None) as socket:
-        caller = Phone(socket, HEARD_RATE * frame_ms // 1_000)
+        caller = Phone(socket, HEARD_RATE * frame_ms // 1_000, noise)
         await caller.send("BotUpdateConfig", audio="stream", interrupt=True)
         tasks = [asyncio.ensure_future(part) for part in (caller.listen(), caller.microphone())]
         try:
