@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
 
 from services.asr.adapters.soxr import resample
@@ -16,6 +15,7 @@ from services.contract.tts import AIR_RATE
 from services.runtime.sound import samples, voiced_at
 from services.tts.adapters.espeak import Espeak
 from services.tts.core.ports import Voice
+from tests.asr.speech import hiss, mixed
 from tests.caller import HEARD_RATE, SOUND, Heard, framed, heard, request
 
 PATIENCE_S = 20
@@ -86,14 +86,13 @@ class Phone:
 
     async def microphone(self) -> None:
         """What is said, and silence for ever."""
-        loop, size, hiss = asyncio.get_running_loop(), 2 * self.frame, np.random.default_rng(1)
+        loop, size = asyncio.get_running_loop(), 2 * self.frame
         began = loop.time()
         while True:
             await asyncio.sleep(began + (len(self.sent) + 1) * self.frame / HEARD_RATE - loop.time())
             pcm, self._pcm = self._pcm[:size].ljust(size, b"\0"), self._pcm[size:]
             if self.noise:
-                heard = samples(pcm) + hiss.integers(-self.noise, self.noise + 1, self.frame)
-                pcm = np.clip(heard, -32_768, 32_767).astype("<i2").tobytes()
+                pcm = mixed(pcm, hiss(self.frame * 1_000 // HEARD_RATE, self.noise, len(self.sent)))
             self.sent.append(time.monotonic_ns())
             await self.socket.send(framed(SOUND, pcm))
 

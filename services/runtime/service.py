@@ -125,7 +125,7 @@ async def serve(service: Service) -> int:
 
 
 def _settle() -> None:
-    """Leave what was made at the start out of all collections: to look through it stops the process for 20 to 30 ms."""
+    """Leave what was made at the start out of all collections: to look through it stops the process for tens of milliseconds."""
     gc.collect()
     gc.freeze()
 

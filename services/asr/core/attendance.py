@@ -25,7 +25,7 @@ PARTIAL_FRAMES = -(-300 // FRAME_MS)
 LONGEST_GAP = 2 * HEARD_RATE
 """A gap is heard as silence for so many samples, more than ends any utterance; the rest of it is passed over."""
 HUSH_FRAMES = -(-250 // FRAME_MS)
-"""A silence that is so long is more likely the end than not; a shorter one is as often within a sentence."""
+"""A silence that is so long is more likely the end than not; a shorter one is as often within a sentence, and ends none."""
 STALL_MS = 250
 """What is later than this has stopped coming; clients send each 100 ms or more often, and networks are not even."""
 LEAP = 10 * HEARD_RATE
@@ -143,7 +143,6 @@ class Attendance:
         self._start = frame
         self._told = 0
         """Frames of the utterance that partials were made of."""
-        self._hushed = False
         self._words = ""
 
     def _take(self, pcm: bytes, ms: int) -> list[Event]:
@@ -163,7 +162,7 @@ class Attendance:
         silent = pointer.silent
         if pointer.speaking:
             pointer.silence_ms = self._wait()
-        linger = LINGER_FRAMES if not pointer.speaking else 0 if self._hushed else None
+        linger = LINGER_FRAMES if not pointer.speaking else 0 if silent >= HUSH_FRAMES else None
         found = pointer.feed(self._gate.probability(frame, linger=linger))
         if isinstance(found, BeganFrame):
             return self._began(found)
@@ -171,9 +170,8 @@ class Attendance:
             return [self._ended_at(found.end - found.start, silent + 1)]
         if not pointer.speaking:
             return []
-        if not pointer.silent:
-            self._hushed = False
-            self._pauses.extend([silent * FRAME_MS] if silent * FRAME_MS >= PAUSE_MS else [])
+        if not pointer.silent and silent * FRAME_MS >= PAUSE_MS:
+            self._pauses.append(silent * FRAME_MS)
         long = len(self._kept) >= LONGEST_FRAMES and not pointer.silent
         return self._cut() if long else [*self._partial(), *self._hush()]
 
@@ -194,9 +192,8 @@ class Attendance:
 
     def _hush(self) -> list[Event]:
         """Once in each silence."""
-        if self._hushed or self._pointer.silent < HUSH_FRAMES:
+        if self._pointer.silent != HUSH_FRAMES:
             return []
-        self._hushed = True
         return [Hush(self._start * FRAME_SAMPLES, b"".join(frame for frame, _ in self._kept))]
 
     def _cut(self) -> list[Event]:
@@ -231,7 +228,7 @@ class Attendance:
         kept = list(self._kept)[:length]
         until = (self._start + length) * FRAME_SAMPLES
         pcm = b"".join(frame for frame, _ in kept)
-        return Utterance(self._start * FRAME_SAMPLES, until, pcm, kept[length - silent - 1][1], self._hushed)
+        return Utterance(self._start * FRAME_SAMPLES, until, pcm, kept[length - silent - 1][1], silent >= HUSH_FRAMES)
 
     def _wait(self) -> int:
         return wait_ms(self._rule, self._pauses, self._words, len(self._kept) * FRAME_MS)

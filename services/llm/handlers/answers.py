@@ -59,8 +59,8 @@ class Run:
         request = self.job.message
         plan = turns.plan(request.ask, request.say)
         late = turns.late(request.deadline_ms, self.desk.clock(), 0)
-        alone = request.messages is not None and request.kind != "room" and self.job.delivery == 1
-        if plan.asks and alone and not late:
+        waits = request.messages is not None and request.kind != "room" and self.job.delivery == 1
+        if plan.asks and waits and not late:
             self.ahead = Ahead(_deltas(self, plan))
 
     async def begun(self, known: Answer) -> list[str]:
