@@ -13,11 +13,12 @@ from services.contract.ingest import TurnRequested
 from services.gateway.adapters import mp3
 from services.gateway.api.outbox import Outbox
 from services.gateway.core.call_turn import SILENCE
-from services.gateway.core.call_words import Ask, Chunk, Close, Config, File, Purge, Say
+from services.gateway.core.call_words import Ask, Chunk, Close, Config, File, Interrupt, Purge, Say
 from services.gateway.core.caps import Caps
 from services.gateway.handlers.call import BusExchange
 from services.runtime.mic import Mic
 from services.runtime.sound import read_wav
+from services.runtime.work import Work
 from tests.caller import REQUEST, calling, names, twice, zipped
 from tests.gateway.studio import running
 
@@ -166,6 +167,30 @@ async def test_one_utterance_is_asked_for_once(broker_url: str, live_url: str) -
         assert await bus.work.xlen(streams.TURNS.key()) == 1
         requests = [item.message for item in await gateway.studio.sessions.range("call-d1")]
         assert [each.turn for each in requests if isinstance(each, TurnRequested)] == ["call-d1-5", "call-d1-5"]
+
+
+async def test_a_turn_is_of_the_epoch_in_which_it_is_asked_for(broker_url: str, live_url: str) -> None:
+    """Also where another has raised it since the line asked last, and where work has forgotten it."""
+    async with running(broker_url, live_url) as gateway:
+        bus, sessions = gateway.studio.bus, gateway.studio.sessions
+        work, line, epochs = Work(bus.work), BusExchange(bus).line("call-d2"), list[int]()
+        for no, before in enumerate(("nothing", "operator", "nothing", "client", "restart")):
+            match before:
+                case "operator":
+                    await sessions.interrupt(work, "call-d2", "operator")
+                case "client":
+                    await line.carry_out(Interrupt("client"))
+                case "restart":
+                    await bus.work.delete(streams.EPOCH.of("call-d2"))
+                case _:
+                    pass
+            await line.carry_out(Ask(f"call-d2-{no}", "你好", no + 1, Config("friend"), 1))
+            asked = [
+                item.message for item in await sessions.range("call-d2") if isinstance(item.message, TurnRequested)
+            ]
+            epochs.append(asked[-1].epoch)
+        assert epochs == [0, 1, 1, 2, 0]
+        assert await bus.work.xlen(streams.TURNS.key()) == len(epochs)
 
 
 async def test_a_silenced_show(broker_url: str, live_url: str) -> None:
