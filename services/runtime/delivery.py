@@ -33,6 +33,8 @@ from services.runtime.work import Entry, Fence, Verdict, Work
 log = structlog.get_logger(__name__)
 M = TypeVar("M", bound=Message)
 BEAT_S = 1.0
+GONE_S = 0.1
+"""A job whose entry is gone has so long to return: its own commit may have ended it just now."""
 RECLAIM_IDLE_MS = 4_000
 RECLAIM_POLL_MS = 200
 STRIKES = 3
@@ -99,12 +101,7 @@ class Delivery:
     def _subscribe(self, duty: Duty[Any], consumer: str, idle: int | None) -> None:
         poll = BLOCK_MS if idle is None else RECLAIM_POLL_MS
         sub = StreamSub(
-            duty.stream,
-            group=duty.group,
-            consumer=consumer,
-            max_records=1,
-            polling_interval=poll,
-            min_idle_time=idle,
+            duty.stream, group=duty.group, consumer=consumer, max_records=1, polling_interval=poll, min_idle_time=idle
         )
 
         async def consume(raw: RedisStreamMessage) -> None:
@@ -288,6 +285,7 @@ class Delivery:
                 await asyncio.sleep(BEAT_S)
                 try:
                     if await self._work.beat(entry) is not Verdict.OK:
+                        await asyncio.wait({job}, timeout=GONE_S)
                         return
                 except TROUBLE as error:
                     tell(f"keeping an entry of {entry.stream}", error)

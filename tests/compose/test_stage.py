@@ -53,7 +53,8 @@ def test_three_workers_share_the_work(stage: Stack) -> None:
             stage.super_chat(room, f"share-{number}", f"Hello {number}.")
     for room in ROOMS:
         until(lambda room=room: all(spoken(stage, room, f"share-{number}") for number in range(4)), 120)
-    until(lambda: sum(done(stage)) >= 12)  # a worker counts a sentence just after the ledger knows that it was spoken
+    # a worker counts a sentence just after the ledger knows that it was spoken
+    until(lambda: sum(done(stage)) >= 12, told=lambda: str(done(stage)))
     print(f"sentences of each worker: {done(stage)}")
     assert min(done(stage)) >= 1
     assert sum(done(stage)) == 12

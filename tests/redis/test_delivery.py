@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from services.contract import streams
 from services.contract.failure import Code, Failure
@@ -206,6 +207,31 @@ async def test_a_job_ends_when_its_entry_is_anothers(
     async with asyncio.timeout(20):
         await ended.wait()
     assert await bench.work.finish(Entry(TURNS, "llm", id_, "thief")) is Verdict.OK
+
+
+async def test_a_beat_after_the_jobs_own_end_does_not_cut_it(
+    bench: Bench, start: Callable[..., Awaitable[Delivery]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A beat that finds the entry gone because the job has just finished it lets the job return, and it is counted."""
+    monkeypatch.setattr(module, "BEAT_S", 0.02)
+    beat, gone, labels = bench.work.beat, asyncio.Event(), {"stream": TURNS, "outcome": "done"}
+    before = REGISTRY.get_sample_value("onair_jobs_total", labels) or 0
+
+    async def tell(entry: Entry) -> Verdict:
+        verdict = await beat(entry)
+        if verdict is Verdict.GONE:
+            gone.set()
+        return verdict
+
+    async def finish(job: Job[TurnRequested]) -> None:
+        await bench.finish(job)
+        await gone.wait()
+        await bench.raw.ping()
+
+    monkeypatch.setattr(bench.work, "beat", tell)
+    await bench.add("t1")
+    await start(bench.duty(finish))
+    await bench.until(lambda: REGISTRY.get_sample_value("onair_jobs_total", labels) == before + 1)
 
 
 async def test_sigterm_hands_back_what_has_not_ended(bench: Bench, start: Callable[..., Awaitable[Delivery]]) -> None:
