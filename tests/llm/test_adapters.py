@@ -310,11 +310,21 @@ async def test_an_answer_has_an_end() -> None:
         assert (await failure_of(model)).code is Code.ENGINE_SILENT
 
 
-async def test_no_time_limit_runs_while_the_consumer_is_busy() -> None:
-    """Speaking a sentence may take longer than the model may be silent."""
-    async with openai(well, token_s=0.5) as (model, _), aclosing(model.answer(ASK, session="s")) as deltas:
+async def slow(exchange: Exchange) -> None:
+    await exchange.begin()
+    await exchange.delta("你好")
+    await asyncio.sleep(0.8)
+    await exchange.delta("呀。Hi\u2028there.", "stop")
+    await exchange.event("[DONE]")
+    await exchange.end()
+
+
+@pytest.mark.parametrize("script", [well, slow])
+async def test_no_time_limit_runs_while_the_consumer_is_busy(script: Script) -> None:
+    """Speaking a sentence may take longer than the model may be silent, and the model may be silent meanwhile."""
+    async with openai(script, token_s=0.5) as (model, _), aclosing(model.answer(ASK, session="s")) as deltas:
         found = [await anext(deltas)]
-        await asyncio.sleep(0.6)
+        await asyncio.sleep(0.9)
         found += [delta async for delta in deltas]
         assert "".join(found) == "你好呀。Hi\u2028there."
 
@@ -350,11 +360,14 @@ async def test_the_server_notices_that_nobody_listens(how: Callable[[Any], Any])
         await asyncio.wait_for(noticed.wait(), 5)
 
 
-async def test_nobody_listens_at_the_address() -> None:
-    """The sentence names the host, never what a URL may carry of secrets, and the remedy."""
+@pytest.mark.parametrize(
+    ("password", "proxy"), [("", ""), (f"user:{KEY}@", ""), ("", "http://127.0.0.1:{}"), ("", "socks5://127.0.0.1:{}")]
+)
+async def test_nobody_listens_at_the_address(password: str, proxy: str) -> None:
+    """The sentence names the host, never what a URL may carry of secrets, and the remedy; so it does with a proxy."""
     async with serve(well) as server:
         port = server.url.split(":")[2].split("/")[0]
-    model = OpenAIModel(Options("m", "", f"http://user:{KEY}@127.0.0.1:{port}/v1", pause_s=0))
+    model = OpenAIModel(Options("m", "", f"http://{password}127.0.0.1:{port}/v1", proxy=proxy.format(port), pause_s=0))
     failure = await failure_of(model)
     assert (failure.code, failure.retryable) == (Code.ENGINE_MISSING, True)
     assert f"127.0.0.1:{port}" in failure.sentence
@@ -362,6 +375,19 @@ async def test_nobody_listens_at_the_address() -> None:
     assert KEY not in failure.sentence
     assert "OPENAI_BASE_URL" in await model.check()
     await model.close()
+
+
+async def hang_up(exchange: Exchange) -> None:
+    exchange.writer.close()
+
+
+async def test_a_server_that_hangs_up_without_an_answer() -> None:
+    """It broke off, and that is what is told: it is there, and it was not silent for long."""
+    async with openai(hang_up) as (model, server):
+        failure = await failure_of(model)
+        assert (failure.code, failure.retryable) == (Code.ENGINE_BROKEN, True)
+        assert "broke off" in failure.sentence
+        assert len(server.requests) == 2
 
 
 async def test_a_proxy_is_used() -> None:

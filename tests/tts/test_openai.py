@@ -198,6 +198,39 @@ async def test_no_limit_runs_while_the_consumer_is_busy() -> None:
         assert b"".join(found) == content.speech(TEXT)
 
 
+async def test_the_server_may_be_silent_while_the_consumer_is_busy() -> None:
+    """Nobody waits for it then."""
+
+    async def pauses(exchange: Exchange) -> None:
+        pcm = content.speech(TEXT)
+        await exchange.begin()
+        await exchange.raw(pcm[:9_600])
+        await asyncio.sleep(0.5)
+        await exchange.raw(pcm[9_600:])
+        await exchange.end()
+
+    async with (
+        served(pauses, sound_s=0.3) as engine,
+        aclosing(engine.speak(TEXT, Voice("x", PLAIN), "")) as pieces,
+    ):
+        found = [await anext(pieces)]
+        await asyncio.sleep(0.6)
+        found += [pcm async for pcm in pieces]
+        assert b"".join(found) == content.speech(TEXT)
+
+
+async def test_a_server_that_hangs_up_without_an_answer() -> None:
+    """It broke off, and that is what is told: it is there, and it was not silent for long."""
+
+    async def hang_up(exchange: Exchange) -> None:
+        exchange.writer.close()
+
+    async with served(hang_up) as engine:
+        with pytest.raises(Failure, match="broke off") as caught:
+            await speak(engine)
+        assert (caught.value.code, caught.value.retryable) == (Code.ENGINE_BROKEN, True)
+
+
 async def test_a_server_that_falls_silent_in_the_middle() -> None:
     """The limit between two pieces is that of the first one."""
 
@@ -268,11 +301,12 @@ async def test_a_slow_check_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> 
         await engine.check()
 
 
-async def test_nobody_answers() -> None:
+@pytest.mark.parametrize("password", ["", f"user:{KEY}@"])
+async def test_nobody_answers(password: str) -> None:
     """No server, and no key for the official one: each is said with its remedy and without secrets."""
     async with serve(mute) as gone:
         pass
-    engine = OpenAISpeech(Options("m", "", gone.url.replace("//", f"//user:{KEY}@")))
+    engine = OpenAISpeech(Options("m", "", gone.url.replace("//", f"//{password}")))
     with pytest.raises(Failure, match="start it, or correct") as caught:
         await speak(engine)
     assert (caught.value.code, caught.value.retryable) == (Code.ENGINE_MISSING, True)

@@ -6,8 +6,9 @@ from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
+import aiohttp
 import httpx2
-from openai import APIConnectionError, APIStatusError, APITimeoutError, AsyncOpenAI, AsyncStream, OpenAIError
+from openai import APIConnectionError, APIStatusError, AsyncOpenAI, AsyncStream, DefaultAioHttpClient, OpenAIError
 
 from services.contract.failure import Code, Failure
 from services.contract.tts import AIR_RATE
@@ -25,6 +26,8 @@ CHECK_S = 60.0
 """How long a good check holds; a bad one holds a tenth of it."""
 IDLE_S = 60.0
 """A connection is kept so long for the next request: people pause for longer than a client's usual five seconds."""
+CONNECTIONS = 512
+"""At most, at a time: more than there may be workers."""
 GLANCE_S = 0.2
 """How long a check waits for a server; what it answers later stands in the next one."""
 KNOWN = ("voice", "model", "instructions", "speed", "emotions")
@@ -220,7 +223,7 @@ class OpenAISpeech:
             remedy = "is it overloaded? engines.tts.openai.timeout sets the limit"
             says = f"{where} made no sound for {self._options.sound_s:g} s; {remedy}"
             return Failure(Code.ENGINE_SILENT, says, retryable=True)
-        if isinstance(error, APIConnectionError) and not isinstance(error.__cause__, httpx2.RemoteProtocolError):
+        if isinstance(error, APIConnectionError) and not _hung_up(error):
             remedy = "start it, or correct engines.tts.openai.base_url, OPENAI_BASE_URL or network.proxy"
             return Failure(Code.ENGINE_MISSING, f"{where} cannot be reached; {remedy}", retryable=True)
         return Failure(Code.ENGINE_BROKEN, f"the sound of {where} broke off; its log says why", retryable=True)
@@ -247,9 +250,12 @@ class OpenAISpeech:
 
 
 def _http(options: Options) -> httpx2.AsyncClient:
-    patience, pool = httpx2.Timeout(options.sound_s, connect=options.connect_s), httpx2.Limits(keepalive_expiry=IDLE_S)
+    """AioHTTP sends a request a fraction of a millisecond sooner; it knows neither SOCKS nor an address with a password."""
+    plain = options.proxy or httpx2.URL(options.base_url).userinfo
+    pool = httpx2.Limits(max_connections=CONNECTIONS, keepalive_expiry=IDLE_S)
+    patience = httpx2.Timeout(None, connect=options.connect_s)  # reading has its limits here, while somebody reads
     try:
-        return httpx2.AsyncClient(
+        return (httpx2.AsyncClient if plain else DefaultAioHttpClient)(
             timeout=patience, limits=pool, proxy=options.proxy or None, trust_env=False, follow_redirects=False
         )
     except (ValueError, httpx2.InvalidURL):
@@ -259,8 +265,15 @@ def _http(options: Options) -> httpx2.AsyncClient:
         raise Failure(Code.BAD_CONFIG, f"network.proxy for openai cannot be used ({error})") from error
 
 
-def _is_silence(error: Exception) -> bool:
-    return isinstance(error, APITimeoutError | httpx2.TimeoutException | TimeoutError)
+def _is_silence(error: BaseException | None) -> bool:
+    """Whether a limit of time ran out: the cause says so, AioHTTP's client calls a refused connection a timeout too."""
+    return error is not None and (isinstance(error, TimeoutError) or _is_silence(error.__cause__))
+
+
+def _hung_up(error: BaseException | None) -> bool:
+    """Whether the server ended the connection before it answered."""
+    ended = httpx2.RemoteProtocolError | aiohttp.ServerDisconnectedError
+    return error is not None and (isinstance(error, ended) or _hung_up(error.__cause__))
 
 
 def _now() -> float:
