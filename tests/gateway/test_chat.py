@@ -1,6 +1,7 @@
 """`POST /api/chat` on a real socket, over real brokers."""
 
 import asyncio
+import itertools
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import AsyncIterator
@@ -17,7 +18,9 @@ from services.contract.ingest import TurnAired, TurnRequested
 from services.contract.llm import AnswerEnded, SentenceReady
 from services.contract.tts import SentenceSkipped, SpeechChunk, SpeechStarted
 from services.gateway import app as gateway_app
+from services.gateway.api import chat
 from services.gateway.core.caps import Caps
+from services.runtime.clock import now_ms
 from services.runtime.sound import read_wav, write_wav
 from tests.gateway.studio import Gateway, Studio, running
 
@@ -136,9 +139,13 @@ async def test_nobody_answers_and_the_stream_ends_all_the_same(broker_url: str, 
     assert (told.epoch, told.by) == (1, "deadline")
 
 
-async def test_a_turn_that_goes_on_for_ever_is_ended(broker_url: str, live_url: str) -> None:
+async def test_a_turn_that_goes_on_for_ever_is_ended(
+    broker_url: str, live_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """News keep coming, but the turn's own time is up: what was begun is handed out, then done."""
-    async with running(broker_url, live_url, Caps(turn_ms=300)) as gateway:
+    looks = itertools.count()
+    monkeypatch.setattr(chat, "now_ms", lambda: now_ms() + (next(looks) > 20) * Caps().turn_ms)
+    async with running(broker_url, live_url) as gateway:
         answer = asyncio.ensure_future(post(gateway))
         turn = await gateway.studio.turn()
         start = SpeechStarted(turn=turn.turn, no=1, epoch=0, index=0, attempt=1, text="好。")
