@@ -259,7 +259,7 @@ async def test_a_reply_that_fails_is_refused(broker_url: str, live_url: str, tmp
     """400 with the model's own words; the text is kept, and asked again it is there once. A silent model is given up."""
     body = {"user_id": 7, "session_id": 9, "msg": "Hi"}
     async with (
-        running(broker_url, live_url, Caps(patience_ms=300), data=tmp_path) as gateway,
+        running(broker_url, live_url, Caps(patience_ms=1_000), data=tmp_path) as gateway,
         gateway.client() as client,
     ):
         asked = asyncio.ensure_future(client.post("/reply", json=body))

@@ -192,7 +192,7 @@ async def test_a_failed_recognition_is_a_row(broker_url: str, live_url: str, tmp
 
 async def test_a_model_that_hangs_is_a_row(broker_url: str, live_url: str, tmp_path: Path) -> None:
     """After its time the turn is ended, down to the engines; so is one that fails; the lesson goes on."""
-    caps = Caps(patience_ms=300)
+    caps = Caps(patience_ms=1_000)
     async with running(broker_url, live_url, caps, data=tmp_path) as gateway, lesson(gateway) as socket:
         await socket.send(WAV)
         await heard(gateway, "Hi.")

@@ -132,14 +132,14 @@ async def test_a_cut_stream_goes_on_at_another_gateway(broker_url: str, live_url
 
 async def test_who_comes_back_in_time_ends_nothing(broker_url: str, live_url: str) -> None:
     """The old connection's gateway sees that another has the session, and lets the turn go on."""
-    async with running(broker_url, live_url, Caps(return_ms=400)) as gateway, running(broker_url, live_url) as other:
+    async with running(broker_url, live_url, Caps(return_ms=1_000)) as gateway, running(broker_url, live_url) as other:
         async with asking(gateway) as listener:
             turn = await gateway.studio.turn()
             first = await listener.next()
         assert first
         async with asking(other, first.id) as listener:
             await listener.next()
-            await asyncio.sleep(0.8)  # twice the time in which the old one would have ended it
+            await asyncio.sleep(2)  # twice the time in which the old one would have ended it
             await gateway.studio.end(turn, 0, "x")
             events = await listener.rest()
         held = [item.message for item in await gateway.studio.sessions.range(turn.session)]
