@@ -12,6 +12,7 @@ from tests.chaos.program import Outcome, Program, Setup
 from tests.chaos.stack import Stack, Worker
 
 ROOMS = 2
+"""In its short form one: a worker that speaks for another room takes over only when it has ended, perhaps too late."""
 FROZEN_S = 10.0
 GRACE_MS = 300
 """What was on its way when the worker was frozen may still arrive when it wakes up."""
@@ -42,10 +43,10 @@ class Witness:
 
 
 async def run(setup: Setup) -> Outcome:
-    """Long sentences in three rooms; freeze one worker of each kind inside a job, wake it, look what it says."""
+    """Long sentences in two rooms; freeze one worker of each kind inside a job, wake it, look what it says."""
     rounds = 1 if setup.short else 5
-    rooms = [f"room{number}" for number in range(ROOMS)]
-    made = config(ROOMS, ask="hello", say="{message} {gpt}", pace=PACE_S)
+    rooms = [f"room{number}" for number in range(1 if setup.short else ROOMS)]
+    made = config(len(rooms), ask="hello", say="{message} {gpt}", pace=PACE_S)
     async with Stack(setup.folder, made, setup.broker, setup.sabotage) as stack:
         for service in ("ingest", "llm", "llm", "tts", "tts"):
             await stack.start(service, {"TTS_WORKERS": "6"})
