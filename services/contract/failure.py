@@ -54,6 +54,11 @@ class Failure(Exception):  # noqa: N818  the field's word; "FailureError" says i
         self.retryable = retryable
 
 
+def caused_by(error: BaseException | None, *kinds: type[BaseException]) -> bool:
+    """Whether the error, or anything that it was raised from, is of one of these kinds."""
+    return error is not None and (isinstance(error, kinds) or caused_by(error.__cause__, *kinds))
+
+
 class Failed(Message):
     """A turn, or a part of it, failed: told on its session for people to see."""
 

@@ -109,3 +109,8 @@ async def well(exchange: Exchange) -> None:
     await exchange.event({"choices": [], "usage": {"total_tokens": 3}})
     await exchange.event("[DONE]")
     await exchange.end()
+
+
+async def hang_up(exchange: Exchange) -> None:
+    """The connection ends without an answer."""
+    exchange.writer.close()

@@ -15,7 +15,7 @@ from services.llm.adapters.scripted import ScriptedModel, script
 from services.llm.core import prompt
 from services.llm.core.ports import Model
 from services.llm.core.sentences import Splitter
-from tests.llm.server import Exchange, Script, Server, serve, well
+from tests.llm.server import Exchange, Script, Server, hang_up, serve, well
 
 ASK = [("system", "你是主播。"), ("user", "你好")]
 KEY = "sk-canary"
@@ -375,10 +375,6 @@ async def test_nobody_listens_at_the_address(password: str, proxy: str) -> None:
     assert KEY not in failure.sentence
     assert "OPENAI_BASE_URL" in await model.check()
     await model.close()
-
-
-async def hang_up(exchange: Exchange) -> None:
-    exchange.writer.close()
 
 
 async def test_a_server_that_hangs_up_without_an_answer() -> None:

@@ -17,7 +17,7 @@ from services.contract.failure import Code, Failure
 from services.runtime import sound
 from services.tts.adapters.openai import PIECE_BYTES, OpenAISpeech, Options, parse
 from services.tts.core.ports import Voice
-from tests.llm.server import Exchange, Script, serve
+from tests.llm.server import Exchange, Script, hang_up, serve
 
 KEY = "sk-canary"
 TEXT = "Hello there, how are you today?"
@@ -221,10 +221,6 @@ async def test_the_server_may_be_silent_while_the_consumer_is_busy() -> None:
 
 async def test_a_server_that_hangs_up_without_an_answer() -> None:
     """It broke off, and that is what is told: it is there, and it was not silent for long."""
-
-    async def hang_up(exchange: Exchange) -> None:
-        exchange.writer.close()
-
     async with served(hang_up) as engine:
         with pytest.raises(Failure, match="broke off") as caught:
             await speak(engine)

@@ -11,7 +11,7 @@ import aiohttp
 import httpx2
 from openai import APIConnectionError, APIStatusError, AsyncOpenAI, AsyncStream, DefaultAioHttpClient, OpenAIError
 
-from services.contract.failure import Code, Failure
+from services.contract.failure import Code, Failure, caused_by
 from services.runtime.logs import discreet, hide
 from services.runtime.words import clip
 
@@ -26,6 +26,9 @@ IDLE_S = 60.0
 """A connection is kept so long for the next request: people pause for longer than a client's usual five seconds."""
 CONNECTIONS = 512
 """At most, at a time: more than there may be workers."""
+HANG_UPS = (httpx2.RemoteProtocolError, aiohttp.ServerDisconnectedError)
+"""The server ended the connection before it answered. That, and a refused connection, AioHTTP's client tells as a timeout of
+the OpenAI client: what an error was caused by says what it is."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,8 @@ class OpenAIModel:
                         began = True
                         yield delta
             except (OpenAIError, httpx2.HTTPError, TimeoutError) as error:
-                failure = self._silent(_now() >= first) if _is_silence(error) else self._failure(error, began=began)
+                silent = caused_by(error, TimeoutError)
+                failure = self._silent(_now() >= first) if silent else self._failure(error, began=began)
             except Failure as known:
                 failure = known
             else:
@@ -102,7 +106,7 @@ class OpenAIModel:
                 self._problem = self._status(error).sentence
         except (OpenAIError, httpx2.HTTPError, TimeoutError) as error:
             silent = f"{self._where} has not answered for {limit_s:g} s; does it run, and is OPENAI_BASE_URL right?"
-            self._problem = silent if _is_silence(error) else self._failure(error, began=False).sentence
+            self._problem = silent if caused_by(error, TimeoutError) else self._failure(error, began=False).sentence
         return self._problem
 
     async def close(self) -> None:
@@ -180,7 +184,7 @@ class OpenAIModel:
         """What a client's error means."""
         if isinstance(error, APIStatusError):
             return self._status(error)
-        if began or not isinstance(error, APIConnectionError) or _hung_up(error):
+        if began or not isinstance(error, APIConnectionError) or caused_by(error, *HANG_UPS):
             return self._broken()
         remedy = "start it, or correct OPENAI_BASE_URL or network.proxy"
         return Failure(Code.ENGINE_MISSING, f"{self._where} cannot be reached; {remedy}", retryable=True)
@@ -233,17 +237,6 @@ def _http(options: Options) -> httpx2.AsyncClient:
         raise Failure(Code.BAD_CONFIG, f"network.proxy for openai is no address of a proxy; {remedy}") from None
     except ImportError as error:
         raise Failure(Code.BAD_CONFIG, f"network.proxy for openai cannot be used ({error})") from error
-
-
-def _is_silence(error: BaseException | None) -> bool:
-    """Whether a limit of time ran out: the cause says so, AioHTTP's client calls a refused connection a timeout too."""
-    return error is not None and (isinstance(error, TimeoutError) or _is_silence(error.__cause__))
-
-
-def _hung_up(error: BaseException | None) -> bool:
-    """Whether the server ended the connection before it answered."""
-    ended = httpx2.RemoteProtocolError | aiohttp.ServerDisconnectedError
-    return error is not None and (isinstance(error, ended) or _hung_up(error.__cause__))
 
 
 def _now() -> float:

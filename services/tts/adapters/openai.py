@@ -10,7 +10,7 @@ import aiohttp
 import httpx2
 from openai import APIConnectionError, APIStatusError, AsyncOpenAI, AsyncStream, DefaultAioHttpClient, OpenAIError
 
-from services.contract.failure import Code, Failure
+from services.contract.failure import Code, Failure, caused_by
 from services.contract.tts import AIR_RATE
 from services.runtime.logs import discreet, hide
 from services.runtime.sound import BadSoundError
@@ -28,6 +28,9 @@ IDLE_S = 60.0
 """A connection is kept so long for the next request: people pause for longer than a client's usual five seconds."""
 CONNECTIONS = 512
 """At most, at a time: more than there may be workers."""
+HANG_UPS = (httpx2.RemoteProtocolError, aiohttp.ServerDisconnectedError)
+"""The server ended the connection before it answered. That, and a refused connection, AioHTTP's client tells as a timeout of
+the OpenAI client: what an error was caused by says what it is."""
 GLANCE_S = 0.2
 """How long a check waits for a server; what it answers later stands in the next one."""
 KNOWN = ("voice", "model", "instructions", "speed", "emotions")
@@ -190,7 +193,7 @@ class OpenAISpeech:
             silent = (
                 f"{self._where} has not answered for {limit_s:g} s; does it run, is engines.tts.openai.base_url right?"
             )
-            return silent if _is_silence(error) else self._failure(error, None).sentence
+            return silent if caused_by(error, TimeoutError) else self._failure(error, None).sentence
         return ""
 
     async def close(self) -> None:
@@ -219,11 +222,11 @@ class OpenAISpeech:
         where = self._where
         if isinstance(error, APIStatusError):
             return self._status(error, settings)
-        if _is_silence(error):
+        if caused_by(error, TimeoutError):
             remedy = "is it overloaded? engines.tts.openai.timeout sets the limit"
             says = f"{where} made no sound for {self._options.sound_s:g} s; {remedy}"
             return Failure(Code.ENGINE_SILENT, says, retryable=True)
-        if isinstance(error, APIConnectionError) and not _hung_up(error):
+        if isinstance(error, APIConnectionError) and not caused_by(error, *HANG_UPS):
             remedy = "start it, or correct engines.tts.openai.base_url, OPENAI_BASE_URL or network.proxy"
             return Failure(Code.ENGINE_MISSING, f"{where} cannot be reached; {remedy}", retryable=True)
         return Failure(Code.ENGINE_BROKEN, f"the sound of {where} broke off; its log says why", retryable=True)
@@ -263,17 +266,6 @@ def _http(options: Options) -> httpx2.AsyncClient:
         raise Failure(Code.BAD_CONFIG, f"network.proxy for openai is no address of a proxy; {remedy}") from None
     except ImportError as error:
         raise Failure(Code.BAD_CONFIG, f"network.proxy for openai cannot be used ({error})") from error
-
-
-def _is_silence(error: BaseException | None) -> bool:
-    """Whether a limit of time ran out: the cause says so, AioHTTP's client calls a refused connection a timeout too."""
-    return error is not None and (isinstance(error, TimeoutError) or _is_silence(error.__cause__))
-
-
-def _hung_up(error: BaseException | None) -> bool:
-    """Whether the server ended the connection before it answered."""
-    ended = httpx2.RemoteProtocolError | aiohttp.ServerDisconnectedError
-    return error is not None and (isinstance(error, ended) or _hung_up(error.__cause__))
 
 
 def _now() -> float:
